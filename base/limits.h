@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// Every bound of the product, in one place. Design §2 and api.md "limits" give the reasons for most.
+namespace paxledger::limits {
+
+// Replication
+inline constexpr size_t kReplicasMax = 7;
+inline constexpr size_t kShardsMax = 1024;
+inline constexpr size_t kEntryBytesMax = 1 << 20;           // one log value
+inline constexpr size_t kCommandBytesMax = 384 << 10;       // one command: a Prepare of the largest transaction
+inline constexpr size_t kShardQueueBytesMax = 64 << 20;     // commands waiting at one shard's proposer
+inline constexpr size_t kFetchBytesMax = 4 << 20;           // chosen entries in one answer
+inline constexpr size_t kFrameBytesMax = 32 << 20;          // one frame between nodes
+inline constexpr size_t kPeerQueueBytesMax = 128 << 20;     // unsent bytes towards one peer; more is dropped
+inline constexpr int64_t kClockSkewMaxUs = 500'000;         // transactions.md rule 9
+
+// Transactions
+inline constexpr size_t kTransfersPerTransactionMax = 1000;
+inline constexpr size_t kTransactionBytesMax = 256 << 10;
+inline constexpr size_t kBlockersNamedMax = 16;
+inline constexpr int64_t kRecoveryGraceUs = 2'000'000;      // transactions.md rule 18
+
+// HTTPS
+inline constexpr size_t kIdBytesMax = 64;
+inline constexpr size_t kMetadataBytesMax = 4 << 10;
+inline constexpr size_t kBatchItemsMax = 8192;
+inline constexpr size_t kPageItemsMax = 1000;
+inline constexpr size_t kPageItemsDefault = 100;
+inline constexpr size_t kBodyBytesMax = 8 << 20;
+inline constexpr size_t kHeaderBytesMax = 16 << 10;
+inline constexpr int64_t kRequestTimeoutDefaultUs = 5'000'000;
+inline constexpr int64_t kRequestTimeoutMinUs = 50'000;
+inline constexpr int64_t kRequestTimeoutMaxUs = 60'000'000;
+
+}  // namespace paxledger::limits

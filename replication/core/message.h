@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/strong_id.h"
+#include "replication/core/ballot.h"
+
+namespace paxledger {
+
+/// Immutable bytes that are shared by the log, the messages and the disk queue without a copy.
+using SharedBytes = std::shared_ptr<const std::string>;
+
+/// What a replica holds for one index above its chosen ones.
+struct Record {
+  Ballot promised;
+  Ballot accepted;
+  Digest digest;  // of the accepted value; none where `accepted` is none
+  friend bool operator==(const Record&, const Record&) = default;
+};
+
+/// The one message of consensus (design §3, semi-symmetric message passing): "my record as it is durable, and yours as I
+/// believe it", plus a proposal where the sender is proposing.
+struct PaxosMessage {
+  ShardId shard;
+  LogIndex index;
+  Record mine;       // durable at the sender before this was sent (consensus.md rule 2)
+  Record yours;      // the newest durable record of the receiver that the sender was told
+  Ballot proposed;   // none = no proposal; it is not evidence of its sender's vote (rule 3)
+  Digest proposed_digest;
+  SharedBytes value;  // of the proposal, or else of `mine.accepted`; null where the receiver is known to hold it
+  bool ask = false;   // the receiver answers even if it has nothing new
+  LogIndex chosen;    // everything up to here is chosen at the sender...
+  Digest chosen_digest;  // ...and this is the digest of the value at `chosen`; none at index 0
+};
+
+/// Asks for chosen entries from..to.
+struct FetchRequest {
+  ShardId shard;
+  LogIndex from;
+  LogIndex to;
+};
+
+struct ChosenValue {
+  LogIndex index;
+  SharedBytes value;
+};
+
+/// Chosen entries, contiguous from the `from` asked for; fewer than asked where bytes ran out or they are not known.
+struct FetchAnswer {
+  ShardId shard;
+  std::vector<ChosenValue> entries;
+};
+
+/// Asks for the highest index at which the receiver durably holds an accepted or chosen value (consensus.md rule 9).
+struct BarrierRequest {
+  ShardId shard;
+  uint64_t round = 0;  // chosen by the asker, returned in the answer
+};
+
+struct BarrierAnswer {
+  ShardId shard;
+  uint64_t round = 0;
+  LogIndex highest;
+  LogIndex chosen;
+};
+
+/// Commands for the receiver to propose. `hops` bounds forwarding in a circle.
+struct ForwardedCommands {
+  ShardId shard;
+  uint32_t hops = 0;
+  std::vector<SharedBytes> commands;  // encoded `Command`s, see replication/core/envelope.h
+};
+
+/// A message of a layer above; opaque here.
+struct AppMessage {
+  uint32_t machine = 0;
+  std::string bytes;
+};
+
+using PeerMessage = std::variant<PaxosMessage, FetchRequest, FetchAnswer, BarrierRequest, BarrierAnswer,
+                                 ForwardedCommands, AppMessage>;
+
+}  // namespace paxledger

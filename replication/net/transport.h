@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/strong_id.h"
+#include "replication/core/message.h"
+
+namespace paxledger {
+
+/// Receives what peers send. Called on the node's strand.
+class TransportListener {
+ public:
+  virtual ~TransportListener() = default;
+  virtual void OnMessage(ReplicaId from, PeerMessage message) = 0;
+  /// All messages of one received frame were handed over: time to send what they caused.
+  virtual void OnFrameEnd() = 0;
+  /// A connection to `peer` was greeted, or the last one was lost.
+  virtual void OnPeerUp(ReplicaId peer, Incarnation incarnation) = 0;
+  virtual void OnPeerDown(ReplicaId peer) = 0;
+  /// The clock of `peer` as it stood when it sent its last frame.
+  virtual void OnPeerClock(ReplicaId peer, int64_t wall_us) = 0;
+  /// A peer says hello. False refuses it: it is an older process of a replica of which a newer was seen (consensus.md
+  /// rule 1). The highest incarnation seen is durable before this returns true.
+  virtual bool AdmitPeer(ReplicaId peer, Incarnation incarnation) = 0;
+};
+
+/// Messages between the nodes of a cluster. Unreliable: a message may be lost (with its connection, or where the queue
+/// to a peer is full), and consensus does not mind. Messages to one peer that are not lost arrive in order.
+/// Exactly two implementations: mutual TLS, and the simulator's.
+/// Threads: the node's strand.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  /// Queues `message`; it leaves with the next `Flush`.
+  virtual void Send(ReplicaId to, PeerMessage message) = 0;
+  /// Sends what is queued, one frame per peer.
+  virtual void Flush() = 0;
+  virtual bool IsUp(ReplicaId peer) const = 0;
+};
+
+}  // namespace paxledger

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/executor.h"
+#include "base/metrics.h"
+#include "base/random.h"
+#include "base/strong_id.h"
+#include "base/task.h"
+#include "replication/core/envelope.h"
+#include "replication/core/message.h"
+#include "replication/core/state_machine.h"
+#include "replication/net/transport.h"
+#include "replication/store/engine.h"
+
+namespace paxledger {
+
+struct ReplicaOptions {
+  ReplicaId self;
+  std::vector<ReplicaId> members;  // of every shard, `self` among them; one per data centre
+  uint32_t shards = 0;
+  /// SHA-256 of the creation document: the value at index 0 of every shard (consensus.md rule 6).
+  Digest genesis;
+};
+
+/// The ports a replica reaches the outside through; all outlive it.
+struct ReplicaPorts {
+  Clock* clock = nullptr;
+  Executor* executor = nullptr;
+  Random* random = nullptr;
+  Engine* engine = nullptr;
+  Transport* transport = nullptr;
+  Metrics* metrics = nullptr;
+};
+
+/// When a command must leave.
+enum class Urgency : uint8_t {
+  kNow,    // propose as soon as the index in flight is decided
+  kLazy,   // may wait some milliseconds for something urgent to share an entry with
+};
+
+struct ShardStatus {
+  LogIndex chosen;         // known chosen and applied
+  LogIndex highest_seen;   // the highest index that any peer is known to hold
+  Owner owner;             // of the next index
+  bool voting = true;      // false: lost data was noticed (consensus.md rule 18)
+};
+
+/// The driver of a node's shards: feeds events to the pure core, carries out its effects in their order, routes commands
+/// to the preferred replica and takes over when that is slow or dead.
+/// Owns:    the shard logs. Borrows the ports and the state machines.
+/// Threads: the node's strand.
+class Replica : public TransportListener {
+ public:
+  Replica(ReplicaOptions options, ReplicaPorts ports);
+  ~Replica() override;
+
+  /// Reads the log, takes a new incarnation durably, replays what the machines have not applied. Blocks; call once, before
+  /// the transport starts. `machine(shard)` gives the state machine of a shard.
+  /// Errors: kDataLoss  a row of the log is damaged or missing: nothing was started
+  [[nodiscard]] absl::Status Recover(const std::function<StateMachine&(ShardId)>& machine);
+  Incarnation incarnation() const;
+
+  /// Hands a command to whoever can have it chosen soonest. Best effort: it may be lost, or be chosen twice, so the
+  /// caller watches its state machine and submits again. `attempt` counts the caller's tries, from 0: from the second on it
+  /// is proposed here, by Prepare if need be (design §3, Routing).
+  /// Errors: kResourceExhausted  the queue of the shard is full; nothing was proposed
+  ///         kUnavailable        no majority was heard for a second; nothing was proposed
+  [[nodiscard]] absl::Status Submit(ShardId shard, MachineId machine, std::string_view bytes, Urgency urgency,
+                                    uint32_t attempt);
+
+  /// Strong read barrier (consensus.md rules 9-11): when it returns an index, everything that was chosen in `shard` before
+  /// the call is applied here, up to that index at least. Writes no log entry unless an index was in doubt.
+  /// Errors: kDeadlineExceeded, kUnavailable; nothing happened
+  Task<absl::StatusOr<LogIndex>> ReadBarrier(ShardId shard, Deadline deadline);
+
+  /// A majority of replicas, this one among them, answered within the last second.
+  bool HasQuorum() const;
+  ShardStatus Status(ShardId shard) const;
+  /// The value chosen at `index` from the log. kNotFound: not chosen here (yet).
+  absl::StatusOr<SharedBytes> ReadEntry(ShardId shard, LogIndex index) const;
+  /// How long a command usually takes from submission to applied, for adaptive deadlines.
+  absl::Duration TypicalCommit() const;
+  /// The largest distance of this node's clock from the median of its peers', signed, in microseconds.
+  int64_t ClockOffsetMicros() const;
+
+  /// Messages of layers above, to and from peers.
+  void SendApp(ReplicaId to, AppMessage message);
+  void set_app_handler(std::function<void(ReplicaId from, AppMessage message)> handler);
+
+  /// Proposes a hand-over of every shard owned here to a living peer, for a planned stop (consensus.md rule 14).
+  void HandOver();
+  /// No command is queued or in flight here.
+  bool Idle() const;
+
+  // TransportListener
+  void OnMessage(ReplicaId from, PeerMessage message) override;
+  void OnFrameEnd() override;
+  void OnPeerUp(ReplicaId peer, Incarnation incarnation) override;
+  void OnPeerDown(ReplicaId peer) override;
+  void OnPeerClock(ReplicaId peer, int64_t wall_us) override;
+  bool AdmitPeer(ReplicaId peer, Incarnation incarnation) override;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace paxledger

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace paxledger {
+
+/// The column families of a node (design §3, Storage).
+enum class Table : uint8_t { kLog = 0, kMeta = 1, kState = 2, kQueues = 3, kTables = 4 };
+inline constexpr int kTableCount = 5;
+
+/// Changes that become durable together or not at all.
+class EngineBatch {
+ public:
+  struct Put {
+    Table table;
+    std::string key;
+    std::string value;
+  };
+  struct Delete {
+    Table table;
+    std::string key;
+  };
+  /// Removes begin <= key < end.
+  struct DeleteRange {
+    Table table;
+    std::string begin;
+    std::string end;
+  };
+  using Change = std::variant<Put, Delete, DeleteRange>;
+
+  void Add(Change change) { changes_.push_back(std::move(change)); }
+  const std::vector<Change>& changes() const { return changes_; }
+  bool empty() const { return changes_.empty(); }
+
+ private:
+  std::vector<Change> changes_;
+};
+
+enum class Durability : uint8_t {
+  kSync,  // done is called after an fsync that covers the batch
+  kLazy,  // done is called once readable; a crash may lose it, with all batches after it
+};
+
+struct EngineRow {
+  std::string key;
+  std::string value;
+};
+
+/// Rows of one table in key order, as they stood when it was made.
+class EngineCursor {
+ public:
+  virtual ~EngineCursor() = default;
+  virtual bool valid() const = 0;
+  virtual std::string_view key() const = 0;
+  virtual std::string_view value() const = 0;
+  virtual void Next() = 0;
+  /// kDataLoss: a block failed its checksum, and rows are missing.
+  virtual absl::Status status() const = 0;
+};
+
+/// An ordered key-value store with atomic batches. Batches become durable in the order of `Write`: a crash loses a suffix
+/// of whole batches, never a synced one. A failed write stops the process (consensus.md rule 2): it is never reported and
+/// never retried. Exactly two implementations: RocksDB, and the simulator's.
+/// Threads: the node's strand; `done` is called there too, in the order of the writes, never inside the call.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual void Write(EngineBatch batch, Durability durability, absl::AnyInvocable<void()> done) = 0;
+  /// Adds rows, sorted by key and without duplicates, as a file of its own (cheap for random keys). Durable and readable
+  /// when `done` is called; not ordered with `Write`.
+  virtual void Ingest(Table table, std::vector<EngineRow> rows, absl::AnyInvocable<void()> done) = 0;
+  /// Sees all batches whose `done` was called, perhaps later ones. nullopt: no such row. kDataLoss: a checksum failed.
+  virtual absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) = 0;
+  /// Rows with begin <= key < end; an empty `end` is the end of the table.
+  virtual std::unique_ptr<EngineCursor> Scan(Table table, std::string_view begin, std::string_view end) = 0;
+};
+
+}  // namespace paxledger

@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/strong_id.h"
+#include "ledger/account.h"
+#include "ledger/outcome.h"
+#include "ledger/transfer.h"
+#include "txn/shard_machine.h"
+
+namespace paxledger {
+
+struct OpenAccountRequest {
+  LedgerKey key;
+  AccountSpec spec;
+};
+
+struct OpenAccountResult {
+  /// kUnavailable, kResourceExhausted: nothing happened. kDeadlineExceeded: unknown; ask again with the same fields.
+  absl::Status failure;
+  OpenStatus status = OpenStatus::kOpened;
+  Account account;  // as it is here now
+};
+
+enum class TransactionState : uint8_t {
+  kCommitted,
+  kRefused,     // final
+  kConflict,    // the id holds another body; final
+  kInDoubt,     // outcome unknown: 202, `recovery_token` leads to it
+  kContended,   // nothing happened; may be tried again (transactions.md rule 7)
+  kUnavailable, // nothing happened: no majority is heard
+  kOverloaded,  // nothing happened: queues are full
+};
+
+struct TransactionResult {
+  TransactionState state = TransactionState::kInDoubt;
+  Outcome refusal = Outcome::kCommitted;
+  uint32_t transfer = 0;         // where refused: the transfer that broke the rule
+  LogTime committed_at;          // where committed
+  std::vector<ShardId> shards;   // participants
+  bool replayed = false;         // the id had this outcome before the call
+  std::string recovery_token;    // where in doubt: opaque (rule 18), URL-safe
+};
+
+/// How a read is ordered (api.md, consistency).
+enum class ReadMode : uint8_t { kStrong, kLocal };
+
+struct AccountRead {
+  std::optional<Account> account;  // nullopt: not found
+  LogTime at;                      // it answers at this timestamp; 0 for a local read of an empty shard
+  int64_t staleness_us = 0;        // of a local read: age of the newest entry's stamp at most
+};
+
+struct TransferRead {
+  Transaction transaction;
+  TransactionResult result;
+};
+
+struct AccountPage {
+  std::vector<AccountRow> accounts;  // in order of id
+  bool has_more = false;
+};
+
+/// One shard as this data centre sees it.
+struct ShardReport {
+  ShardId shard;
+  LogIndex applied;
+  LogIndex highest_seen;
+  ReplicaId owner;
+  bool voting = true;
+  LogTime clock;
+  DigestsAtIndex digests;
+  std::optional<DigestsAtIndex> digests_at;  // at the index that was asked for, where it is still known
+  std::vector<AssetTotals> totals;
+  std::vector<ClearingTotals> clearing;
+  uint64_t in_doubt = 0;
+};
+
+struct NodeReport {
+  std::string cluster_id;
+  std::string data_centre;
+  ReplicaId self;
+  bool has_quorum = false;
+  int64_t clock_offset_us = 0;
+  std::vector<ReplicaId> peers_up;
+  std::vector<ShardReport> shards;
+};
+
+/// What the HTTPS door calls: whole requests in, whole answers out. The only seam between the API threads and a node's
+/// strand.
+/// Threads: any; `done` is called once, on the node's strand, so it should only hand over.
+class LedgerService {
+ public:
+  virtual ~LedgerService() = default;
+  virtual void OpenAccounts(std::vector<OpenAccountRequest> requests, Deadline deadline,
+                            absl::AnyInvocable<void(std::vector<OpenAccountResult>)> done) = 0;
+  /// Independent transactions, as if sent at the same moment; results in the order of the request.
+  /// `after`: the time of a Consistency-Token that the effects are ordered after; 0: none.
+  virtual void Execute(std::vector<Transaction> transactions, LogTime after, Deadline deadline,
+                       absl::AnyInvocable<void(std::vector<TransactionResult>)> done) = 0;
+  /// Errors: kDeadlineExceeded, kUnavailable
+  virtual void ReadAccount(LedgerKey key, ReadMode mode, LogTime after, Deadline deadline,
+                           absl::AnyInvocable<void(absl::StatusOr<AccountRead>)> done) = 0;
+  /// By transaction id. With a `recovery_token` of a 202 it drives the try to its outcome where it can (rule 18).
+  /// Errors: kNotFound, kInvalidArgument (token), kDeadlineExceeded, kUnavailable
+  virtual void ReadTransaction(LedgerKey key, std::string recovery_token, Deadline deadline,
+                               absl::AnyInvocable<void(absl::StatusOr<TransferRead>)> done) = 0;
+  /// Accounts whose id starts with `prefix` and is above `after`. Each shard is read after a barrier.
+  virtual void ListAccounts(std::string ledger, std::string prefix, std::string after, size_t limit, ReadMode mode,
+                            Deadline deadline, absl::AnyInvocable<void(absl::StatusOr<AccountPage>)> done) = 0;
+  /// `indexes`: per shard, an index whose digests are wanted; may be empty.
+  virtual void Report(std::vector<LogIndex> indexes, absl::AnyInvocable<void(NodeReport)> done) = 0;
+  /// A quorum answers and every shard has caught up with what it knew when it started.
+  virtual void Ready(absl::AnyInvocable<void(absl::Status)> done) = 0;
+  virtual uint32_t shards() const = 0;
+};
+
+}  // namespace paxledger
