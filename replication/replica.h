@@ -41,12 +41,6 @@ struct ReplicaPorts {
   Metrics* metrics = nullptr;
 };
 
-/// When a command must leave.
-enum class Urgency : uint8_t {
-  kNow,    // propose as soon as the index in flight is decided
-  kLazy,   // may wait some milliseconds for something urgent to share an entry with
-};
-
 struct ShardStatus {
   LogIndex chosen;         // known chosen and applied
   LogIndex highest_seen;   // the highest index that any peer is known to hold
@@ -107,7 +101,7 @@ class Replica : public TransportListener {
   void OnPeerUp(ReplicaId peer, Incarnation incarnation) override;
   void OnPeerDown(ReplicaId peer) override;
   void OnPeerClock(ReplicaId peer, int64_t wall_us) override;
-  bool AdmitPeer(ReplicaId peer, Incarnation incarnation) override;
+  void AdmitPeer(ReplicaId peer, Incarnation incarnation, absl::AnyInvocable<void(bool)> admitted) override;
 
  private:
   class State;

@@ -14,6 +14,12 @@ namespace paxledger {
 /// Names the state machine that a command is for.
 enum class MachineId : uint8_t { kNoop = 0, kTxn = 1, kCluster = 2 };
 
+/// When a command must leave.
+enum class Urgency : uint8_t {
+  kNow = 0,   // propose as soon as the index in flight is decided
+  kLazy = 1,  // may wait some milliseconds for something urgent to share an entry with
+};
+
 /// One command of a log value, as a layer above encoded it.
 struct Command {
   MachineId machine = MachineId::kTxn;

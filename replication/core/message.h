@@ -9,6 +9,7 @@
 #include "base/digest.h"
 #include "base/strong_id.h"
 #include "replication/core/ballot.h"
+#include "replication/core/envelope.h"
 
 namespace paxledger {
 
@@ -73,6 +74,7 @@ struct BarrierAnswer {
 struct ForwardedCommands {
   ShardId shard;
   uint32_t hops = 0;
+  Urgency urgency = Urgency::kNow;  // of all of them
   std::vector<SharedBytes> commands;  // encoded `Command`s, see replication/core/envelope.h
 };
 

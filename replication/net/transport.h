@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "absl/functional/any_invocable.h"
 #include "base/strong_id.h"
 #include "replication/core/message.h"
 
@@ -19,9 +20,9 @@ class TransportListener {
   virtual void OnPeerDown(ReplicaId peer) = 0;
   /// The clock of `peer` as it stood when it sent its last frame.
   virtual void OnPeerClock(ReplicaId peer, int64_t wall_us) = 0;
-  /// A peer says hello. False refuses it: it is an older process of a replica of which a newer was seen (consensus.md
-  /// rule 1). The highest incarnation seen is durable before this returns true.
-  virtual bool AdmitPeer(ReplicaId peer, Incarnation incarnation) = 0;
+  /// A peer says hello. `admitted` is called later, on the strand: false refuses it, since it is an older process of a
+  /// replica of which a newer was seen (consensus.md rule 1). The highest incarnation seen is durable before true is said.
+  virtual void AdmitPeer(ReplicaId peer, Incarnation incarnation, absl::AnyInvocable<void(bool)> admitted) = 0;
 };
 
 /// Messages between the nodes of a cluster. Unreliable: a message may be lost (with its connection, or where the queue
