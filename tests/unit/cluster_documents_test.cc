@@ -1,0 +1,147 @@
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_replace.h"
+#include "cluster/genesis.h"
+#include "cluster/node_config.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace paxledger {
+namespace {
+
+using testing::HasSubstr;
+
+std::vector<Member> ThreeMembers() {
+  return {{ReplicaId{0}, "dc1", "127.0.0.1:7201"},
+          {ReplicaId{0}, "dc2", "127.0.0.1:7202"},
+          {ReplicaId{0}, "dc3", "127.0.0.1:7203"}};
+}
+
+Genesis Example() {
+  Random random(7);
+  auto genesis = CreateGenesis(12, ThreeMembers(), random);
+  EXPECT_TRUE(genesis.ok()) << genesis.status();
+  return *genesis;
+}
+
+std::string ReadError(const std::string& json) {
+  return std::string(ParseGenesis(json, "genesis.json").status().message());
+}
+
+TEST(Genesis, NumbersReplicasAndReadsBackWhatItWrote) {
+  Genesis genesis = Example();
+  EXPECT_EQ(genesis.members[2].replica, ReplicaId{3});
+  EXPECT_EQ(genesis.cluster_id.size(), 32u);
+  auto again = ParseGenesis(FormatGenesis(genesis), "genesis.json");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(*again, genesis);
+}
+
+TEST(Genesis, DigestDependsOnWhatTheClusterIsAndNotOnAddresses) {
+  Genesis genesis = Example();
+  Digest digest = GenesisDigest(genesis);
+  Genesis moved = genesis;
+  moved.members[0].peer_address = "10.0.0.1:9";
+  EXPECT_EQ(GenesisDigest(moved), digest);
+  Genesis other = genesis;
+  other.shards = 13;
+  EXPECT_NE(GenesisDigest(other), digest);
+  other = genesis;
+  other.cluster_id[0] = other.cluster_id[0] == 'a' ? 'b' : 'a';
+  EXPECT_NE(GenesisDigest(other), digest);
+  other = genesis;
+  std::swap(other.members[0].data_centre, other.members[1].data_centre);
+  EXPECT_NE(GenesisDigest(other), digest);
+}
+
+TEST(Genesis, DigestOfFormatOneIsGolden) {
+  Genesis genesis{.cluster_id = "000102030405060708090a0b0c0d0e0f", .shards = 12, .members = ThreeMembers()};
+  for (uint16_t i = 0; i < 3; ++i) genesis.members[i].replica = ReplicaId{static_cast<uint16_t>(i + 1)};
+  EXPECT_EQ(GenesisDigest(genesis).hex(), "15925d57c0b88631e02d75f457dfb4259cfd6650607c7f4e54a3958927be71dc");
+}
+
+TEST(Genesis, ErrorsNameTheKey) {
+  const std::string good = FormatGenesis(Example());
+  EXPECT_THAT(ReadError(absl::StrReplaceAll(good, {{"\"shards\"", "\"shardz\""}})),
+              HasSubstr("genesis.json: no such key: \"shardz\""));
+  EXPECT_THAT(ReadError(absl::StrReplaceAll(good, {{"\"shards\": 12", "\"shards\": \"many\""}})),
+              HasSubstr("(shards)"));
+  EXPECT_THAT(ReadError(absl::StrReplaceAll(good, {{"\"shards\": 12", "\"shards\": 5000"}})),
+              HasSubstr("shards: must be"));
+  EXPECT_THAT(ReadError(absl::StrReplaceAll(good, {{"\"dc2\"", "\"dc1\""}})),
+              HasSubstr("data_centres[1].name"));
+  EXPECT_THAT(ReadError(absl::StrReplaceAll(good, {{"127.0.0.1:7203", "127.0.0.1"}})),
+              HasSubstr("data_centres[2].peer_address"));
+  EXPECT_THAT(ReadError(absl::StrReplaceAll(good, {{"\"replica_id\": 3", "\"replica_id\": 4"}})),
+              HasSubstr("data_centres[2].replica_id"));
+  EXPECT_THAT(ReadError("{"), HasSubstr("genesis.json: "));
+}
+
+TEST(Genesis, RefusesANewerFormat) {
+  std::string newer =
+      absl::StrReplaceAll(FormatGenesis(Example()), {{"\"format_version\": 1", "\"format_version\": 2"}});
+  EXPECT_EQ(ParseGenesis(newer, "g").status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+class NodeConfigFile : public testing::Test {
+ protected:
+  NodeConfigFile()
+      : folder_(std::filesystem::temp_directory_path() / ("node_config_" + std::to_string(::getpid()))) {
+    std::filesystem::create_directories(folder_);
+    Write("genesis.json", FormatGenesis(Example()));
+  }
+  ~NodeConfigFile() override { std::filesystem::remove_all(folder_); }
+
+  void Write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ + "/" + name) << text;
+  }
+  absl::StatusOr<NodeSetup> Load(const std::string& json) {
+    Write("node.json", json);
+    return LoadNodeSetup(folder_ + "/node.json");
+  }
+  std::string Error(const std::string& json) { return std::string(Load(json).status().message()); }
+
+  std::string folder_;  // absolute
+  const std::string good_ = R"({
+    "genesis": "genesis.json", "data_centre": "dc2", "data_dir": "data",
+    "https": {"listen": "127.0.0.1:7102", "certificate": "c.pem", "private_key": "/keys/k.pem"},
+    "peers": {"certificate": "c.pem", "private_key": "k.pem", "ca": "ca.pem"},
+    "api_keys": [{"name": "dev", "sha256": "00000000000000000000000000000000000000000000000000000000000000ff",
+                  "scopes": ["*"]}],
+    "log_level": "debug"
+  })";
+};
+
+TEST_F(NodeConfigFile, ResolvesPathsAndDefaults) {
+  auto setup = Load(good_);
+  ASSERT_TRUE(setup.ok()) << setup.status();
+  EXPECT_EQ(setup->self.replica, ReplicaId{2});
+  EXPECT_EQ(setup->config.data_dir, folder_ + "/data");
+  EXPECT_EQ(setup->config.https.private_key_path, "/keys/k.pem");
+  EXPECT_EQ(setup->config.https.port, 7102);
+  EXPECT_EQ(setup->config.peers.port, 7202);  // from the genesis document
+  EXPECT_EQ(setup->config.memory_budget_bytes, size_t{96} << 20);
+  EXPECT_EQ(setup->config.api_keys[0].sha256.bytes[31], 0xff);
+  EXPECT_EQ(setup->config.log_level, LogLevel::kDebug);
+}
+
+TEST_F(NodeConfigFile, ErrorsNameTheKey) {
+  auto with = [&](const std::string& from, const std::string& to) {
+    return Error(absl::StrReplaceAll(good_, {{from, to}}));
+  };
+  EXPECT_THAT(with("\"listen\"", "\"listn\""), HasSubstr("no such key: \"https.listn\""));
+  EXPECT_THAT(with("\"dc2\"", "\"dc9\""), HasSubstr("data_centre: \"dc9\" is not in"));
+  EXPECT_THAT(with("127.0.0.1:7102", "7102"), HasSubstr("https.listen"));
+  EXPECT_THAT(with("\"ca.pem\"", "\"\""), HasSubstr("peers.ca: must be there"));
+  EXPECT_THAT(with("00ff\"", "00f\""), HasSubstr("api_keys[0].sha256"));
+  EXPECT_THAT(with("\"debug\"", "\"loud\""), HasSubstr("log_level"));
+  EXPECT_THAT(with("\"log_level\": \"debug\"", "\"memory_budget_mib\": 1"), HasSubstr("memory_budget_mib"));
+  EXPECT_EQ(Load(absl::StrReplaceAll(good_, {{"\"genesis.json\"", "\"no.json\""}})).status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace paxledger
