@@ -40,6 +40,13 @@ std::string EncodeCommand(MachineId machine, std::string_view bytes);
 /// Puts encoded commands behind a head that names `owner` and `stamp_us`.
 std::string EncodeEnvelope(Owner owner, int64_t stamp_us, const std::vector<std::string_view>& commands);
 
+/// The head alone, without the commands; zeros where the value is malformed.
+struct EnvelopeHead {
+  Owner owner;
+  int64_t stamp_us = 0;
+};
+EnvelopeHead PeekEnvelope(std::string_view value);
+
 /// kInvalidArgument: not an envelope of a known version.
 absl::StatusOr<Envelope> DecodeEnvelope(std::string_view value);
 

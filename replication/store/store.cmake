@@ -1,0 +1,6 @@
+# The engine on disk.
+add_library(replication_store
+  ${CMAKE_CURRENT_SOURCE_DIR}/store/data_directory.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/store/rocks_engine.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/store/rocks_options.cc)
+target_link_libraries(replication_store PUBLIC base_core base_log PRIVATE RocksDB::rocksdb-shared)

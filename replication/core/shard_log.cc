@@ -1,0 +1,305 @@
+#include "replication/core/shard_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/mark.h"
+
+namespace paxledger {
+namespace {
+constexpr int64_t kRetransmitMinUs = 60'000;
+constexpr int64_t kPatienceMinUs = 4'000;
+}  // namespace
+
+ShardLog::ShardLog(ShardLogOptions options, Random& random) : options_(std::move(options)), random_(random) {
+  Check(std::is_sorted(options_.members.begin(), options_.members.end()), "members are sorted");
+  Check(options_.members.size() <= limits::kReplicasMax, "a shard has at most kReplicasMax replicas");
+  self_position_ = Position(options_.self);
+  Check(self_position_ < members(), "a replica is a member of its shards");
+  chosen_digest_ = options_.genesis;
+}
+
+void ShardLog::RestoreChosen(LogIndex chosen, Owner owner, const Digest& digest) {
+  chosen_ = chosen;
+  owner_ = owner;
+  chosen_digest_ = digest;
+  highest_seen_ = chosen;
+}
+
+void ShardLog::RestoreRecord(LogIndex index, const Record& record, SharedBytes value) {
+  Check(index > chosen_, "records are restored above the chosen index");
+  SlotAt(index).Restore(record, std::move(value));
+  if (!record.accepted.none()) highest_seen_ = std::max(highest_seen_, index);
+}
+
+Effects ShardLog::Step(const ShardLogEvent& event, const Moment& moment) {
+  moment_ = moment;
+  Effects out;
+  std::visit([&](const auto& e) { On(e, out); }, event);
+  PlanWake(out);
+  CheckInvariants();
+  return out;
+}
+
+void ShardLog::On(const event::Tick&, Effects& out) {
+  MaybePropose(out);
+  Retransmit(out);
+  MaybeFetch(out);
+}
+
+void ShardLog::On(const event::Received& e, Effects& out) {
+  const PaxosMessage& m = e.message;
+  size_t from = Position(e.from);
+  if (from == members() || from == self_position_) return;
+  LearnHint(e.from, m);
+  Advance(out);
+  if (m.index <= chosen_) {
+    // Rule 20: about a chosen index the answer is "chosen", never an empty record.
+    if (m.chosen < chosen_ && (m.ask || !m.proposed.none())) SendChosenHint(e.from, m.index, out);
+    MaybePropose(out);
+    MaybeFetch(out);
+    return;
+  }
+  if (!m.proposed.none() || !m.mine.accepted.none()) highest_seen_ = std::max(highest_seen_, m.index);
+  Slot& slot = SlotAt(m.index);
+  if (voting_ && BeliefIsNewer(slot, m.yours)) {
+    Mark("shard_log.lost_data");
+    voting_ = false;
+  }
+  NoteDoubleProposal(slot, m, out);
+  if (!out.fatal.empty()) return;
+  slot.Merge(from, m.mine);
+  HoldValue(slot, m);
+  if (voting_ && ConsiderVote(slot, m)) {
+    Persist(m.index, slot, out);
+  } else if (slot.settled()) {
+    const PeerView& peer = slot.peer(from);
+    bool told = peer.was_told && peer.told == slot.durable();
+    if (m.ask) {
+      SendTo(from, m.index, slot, Reason::kAnswer, out);
+    } else if (m.yours != slot.durable() && !told) {
+      SendTo(from, m.index, slot, Reason::kReport, out);
+    }
+  }
+  ContinueProposer(m.index, slot, out);
+  CountVotes(slot);
+  Advance(out);
+  MaybePropose(out);
+  MaybeFetch(out);
+}
+
+void ShardLog::On(const event::Persisted& e, Effects& out) {
+  auto it = slots_.find(e.index.value);
+  if (it == slots_.end()) return;  // chosen meanwhile
+  Slot& slot = it->second;
+  Record before = slot.Persisted(e.serial);
+  const Record& durable = slot.durable();
+  if (durable == before) return;
+  if (durable.accepted != before.accepted) {
+    // Rule 3: an acceptor reports its vote to all replicas, so that each learns the outcome by itself.
+    SendToAll(e.index, slot, Reason::kReport, out);
+  } else if (durable.promised == ballot_ && phase_ == Phase::kPromising) {
+    // Rule 2: a Prepare leaves only now that the proposer's own promise is durable.
+    SendToAll(e.index, slot, Reason::kAsk, out);
+  } else if (size_t asker = Position(durable.promised.replica()); asker < members() && asker != self_position_) {
+    SendTo(asker, e.index, slot, Reason::kAnswer, out);
+  }
+  ContinueProposer(e.index, slot, out);
+  CountVotes(slot);
+  Advance(out);
+  MaybePropose(out);
+}
+
+void ShardLog::On(const event::Proposed& e, Effects& out) {
+  for (const PendingCommand& command : e.commands) {
+    queued_bytes_ += command.bytes->size();
+    if (command.urgency == Urgency::kNow) {
+      ++urgent_;
+    } else if (lazy_since_us_ == 0) {
+      lazy_since_us_ = moment_.now_us;
+    }
+    queue_.push_back(command);
+  }
+  MaybePropose(out);
+}
+
+void ShardLog::On(const event::CompletionWanted& e, Effects& out) {
+  complete_through_ = std::max(complete_through_, e.through);
+  MaybePropose(out);
+}
+
+void ShardLog::On(const event::HandOver& e, Effects& out) {
+  if (!owns_next()) return;
+  hand_over_ = e.next;
+  MaybePropose(out);
+}
+
+LogIndex ShardLog::HighestDurable() const {
+  for (auto it = slots_.rbegin(); it != slots_.rend(); ++it) {
+    if (!it->second.durable().accepted.none()) return LogIndex{it->first};
+  }
+  return chosen_;
+}
+
+// --- acceptor -------------------------------------------------------------------------------------------------------
+
+bool ShardLog::ConsiderVote(Slot& slot, const PaxosMessage& m) {
+  bool changed = false;
+  Ballot asked = std::max(m.mine.promised, m.proposed);
+  if (asked > slot.latest().promised) {
+    slot.Promise(asked);
+    changed = true;
+  }
+  changed |= ConsiderAccept(slot, m.proposed, m.proposed_digest);
+  // A relayed vote is a proposal as well: its ballot was proposed with that value.
+  changed |= ConsiderAccept(slot, m.mine.accepted, m.mine.digest);
+  if (changed) slot.touched_at_us = moment_.now_us;
+  return changed;
+}
+
+bool ShardLog::ConsiderAccept(Slot& slot, Ballot ballot, const Digest& digest) {
+  if (ballot.none() || ballot < slot.latest().promised || ballot <= slot.latest().accepted) return false;
+  SharedBytes value = slot.ValueOf(digest);
+  if (value == nullptr || !AcceptableStamp(ballot, value)) return false;
+  slot.Accept(ballot, digest, std::move(value));
+  return true;
+}
+
+void ShardLog::HoldValue(Slot& slot, const PaxosMessage& m) const {
+  if (m.value == nullptr) return;
+  const Digest& digest = m.proposed.none() ? m.mine.digest : m.proposed_digest;
+  if (slot.ValueOf(digest) != nullptr || Sha256(*m.value) != digest) return;
+  slot.Hold(digest, m.value);
+}
+
+// transactions.md rule 9: only a fresh value may be refused for its stamp. A proposal of a later round may repeat a value
+// that is possibly chosen, and refusing it would wedge the shard.
+bool ShardLog::AcceptableStamp(Ballot ballot, const SharedBytes& value) const {
+  if (ballot.round() > 0 || moment_.stamp_max_us == 0) return true;
+  return PeekEnvelope(*value).stamp_us <= moment_.stamp_max_us + limits::kClockSkewMaxUs;
+}
+
+// Rule 18: peers believe only what we reported as durable; if that is more than we hold, our disk lost data.
+bool ShardLog::BeliefIsNewer(const Slot& slot, const Record& belief) const {
+  return belief.promised > slot.durable().promised || belief.accepted > slot.durable().accepted;
+}
+
+// Rule 8: one value per ballot, or somebody reused a ballot, and nothing here can be trusted.
+void ShardLog::NoteDoubleProposal(const Slot& slot, const PaxosMessage& m, Effects& out) const {
+  const Record& mine = slot.latest();
+  bool proposed_twice = !m.proposed.none() && m.proposed == mine.accepted && m.proposed_digest != mine.digest;
+  bool accepted_twice =
+      !m.mine.accepted.none() && m.mine.accepted == mine.accepted && m.mine.digest != mine.digest;
+  if (proposed_twice || accepted_twice) out.fatal = "two values were proposed at one ballot (consensus.md rule 8)";
+}
+
+// --- messages -------------------------------------------------------------------------------------------------------
+
+void ShardLog::Persist(LogIndex index, Slot& slot, Effects& out) {
+  RecordWrite write;
+  write.index = index;
+  write.serial = next_serial_++;
+  write.record = slot.latest();
+  write.value = slot.value();
+  write.chosen_through = chosen_;
+  slot.Writing(write.serial);
+  slot.touched_at_us = moment_.now_us;
+  out.persist.push_back(std::move(write));
+}
+
+void ShardLog::SendTo(size_t member, LogIndex index, Slot& slot, Reason reason, Effects& out) {
+  if (!voting_) return;
+  PeerView& peer = slot.peer(member);
+  PaxosMessage m;
+  m.shard = options_.shard;
+  m.index = index;
+  m.mine = slot.durable();
+  m.yours = peer.record;
+  m.ask = reason == Reason::kAsk;
+  m.chosen = chosen_;
+  m.chosen_digest = chosen_digest_;
+  bool proposing = phase_ == Phase::kProposing && slot.latest().accepted == ballot_ && Next(chosen_) == index;
+  Digest wanted;
+  if (proposing && peer.record.accepted != ballot_) {
+    m.proposed = ballot_;
+    m.proposed_digest = slot.latest().digest;
+    wanted = m.proposed_digest;
+  } else if (reason == Reason::kAnswer && m.mine.promised > m.mine.accepted) {
+    // An answer to a Prepare carries the value that the proposer may have to complete.
+    wanted = m.mine.digest;
+  }
+  if (!wanted.none() && peer.record.digest != wanted &&
+      (reason != Reason::kReport || peer.offered != wanted)) {
+    m.value = slot.ValueOf(wanted);
+    peer.offered = wanted;
+  }
+  peer.told = m.mine;
+  peer.was_told = true;
+  out.send.push_back({options_.members[member], std::move(m)});
+}
+
+void ShardLog::SendToAll(LogIndex index, Slot& slot, Reason reason, Effects& out) {
+  slot.sent_at_us = moment_.now_us;
+  for (size_t member = 0; member < members(); ++member) {
+    if (member != self_position_) SendTo(member, index, slot, reason, out);
+  }
+}
+
+void ShardLog::SendChosenHint(ReplicaId to, LogIndex index, Effects& out) const {
+  PaxosMessage m;
+  m.shard = options_.shard;
+  m.index = index;
+  m.chosen = chosen_;
+  m.chosen_digest = chosen_digest_;
+  out.send.push_back({to, std::move(m)});
+}
+
+void ShardLog::Retransmit(Effects& out) {
+  for (auto& [index, slot] : slots_) {
+    if (!slot.touched() || !slot.settled()) continue;
+    bool active = phase_ != Phase::kIdle && index == chosen_.value + 1;
+    // A vote that nobody seems to finish: its outcome may have been lost on the way here.
+    int64_t wait_us = active ? RetransmitAfter() : 4 * RetransmitAfter();
+    if (moment_.now_us - std::max(slot.sent_at_us, slot.touched_at_us) < wait_us) continue;
+    SendToAll(LogIndex{index}, slot, Reason::kAsk, out);
+  }
+}
+
+// --- bookkeeping ----------------------------------------------------------------------------------------------------
+
+size_t ShardLog::Position(ReplicaId replica) const {
+  auto it = std::find(options_.members.begin(), options_.members.end(), replica);
+  return static_cast<size_t>(it - options_.members.begin());
+}
+
+int64_t ShardLog::RetransmitAfter() const { return std::max(kRetransmitMinUs, 4 * moment_.round_trip_us); }
+int64_t ShardLog::Patience() const { return std::max(kPatienceMinUs, 2 * moment_.round_trip_us); }
+
+void ShardLog::PlanWake(Effects& out) const {
+  auto wake = [&](int64_t at) { out.wake_at_us = std::min(out.wake_at_us, at); };
+  if (voting_ && phase_ == Phase::kIdle && peer_chosen_ <= chosen_) {
+    if (WantsEntry()) {
+      auto it = slots_.find(chosen_.value + 1);
+      wake(it == slots_.end() ? not_before_us_ : EarliestPrepare(it->second));
+    } else if (lazy_since_us_ != 0) {
+      wake(lazy_since_us_ + limits::kLazyCommandDelayUs);
+    }
+  }
+  if (peer_chosen_ > chosen_) {
+    wake(std::max(behind_since_us_ + Patience(), fetched_at_us_ == 0 ? 0 : fetched_at_us_ + RetransmitAfter()));
+  }
+  if (!slots_.empty()) wake(moment_.now_us + RetransmitAfter());
+}
+
+void ShardLog::CheckInvariants() const {
+  for (const auto& [index, slot] : slots_) {
+    Check(index > chosen_.value, "what is chosen is no longer voted on");
+    slot.CheckInvariants();
+  }
+  Check(!batch_.has_value() || batch_->index == Next(chosen_), "a batch belongs to the index in flight");
+  Check(phase_ == Phase::kIdle || !ballot_.none(), "a proposer has a ballot");
+  Check(urgent_ <= queue_.size(), "urgent commands are in the queue");
+}
+
+}  // namespace paxledger

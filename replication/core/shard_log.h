@@ -1,0 +1,253 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/random.h"
+#include "base/strong_id.h"
+#include "replication/core/ballot.h"
+#include "replication/core/envelope.h"
+#include "replication/core/message.h"
+#include "replication/core/slot.h"
+
+namespace paxledger {
+
+struct ShardLogOptions {
+  ShardId shard;
+  ReplicaId self;
+  Incarnation incarnation;         // durable before the log is made (consensus.md rule 1)
+  std::vector<ReplicaId> members;  // sorted, `self` among them
+  Digest genesis;                  // digest of the value at index 0
+};
+
+/// The time and its measures, an input of every step. Microseconds.
+struct Moment {
+  int64_t now_us = 0;          // monotonic
+  int64_t wall_us = 0;         // the proposer's clock
+  int64_t stamp_max_us = 0;    // median of the replicas' clocks plus limits::kClockSkewMaxUs (transactions.md rule 9)
+  int64_t round_trip_us = 1000;  // measured, to a majority
+};
+
+/// A command that waits for its turn. `bytes` is as `EncodeCommand` made it.
+struct PendingCommand {
+  SharedBytes bytes;
+  Urgency urgency = Urgency::kNow;
+  uint32_t hops = 0;
+};
+
+namespace event {
+/// Time passes; wanted at `Effects::wake_at_us` at the latest.
+struct Tick {};
+struct Received {
+  ReplicaId from;
+  PaxosMessage message;
+};
+/// Commands to have chosen through this replica: by the fast path where it owns the next index, else by Prepare.
+struct Proposed {
+  std::vector<PendingCommand> commands;
+};
+/// A write of `Effects::persist` is durable.
+struct Persisted {
+  LogIndex index;
+  uint64_t serial = 0;
+};
+/// These values are chosen, as a peer that knows it says (rule 7).
+struct Learned {
+  std::vector<ChosenValue> entries;
+};
+/// Everything up to `through` is to be decided, by no-ops where nothing was proposed (rules 5 and 11).
+struct CompletionWanted {
+  LogIndex through;
+};
+/// The next value proposed here names `next` (rule 14).
+struct HandOver {
+  Owner next;
+};
+}  // namespace event
+
+using ShardLogEvent = std::variant<event::Tick, event::Received, event::Proposed, event::Persisted, event::Learned,
+                                   event::CompletionWanted, event::HandOver>;
+
+/// One row of the log as it must stand on disk.
+struct RecordWrite {
+  LogIndex index;
+  uint64_t serial = 0;
+  Record record;
+  bool chosen = false;   // the value is the chosen one; `record` keeps only the promise (rule 7)
+  SharedBytes value;     // null where nothing is accepted
+  LogIndex chosen_through;  // known when this was written
+};
+
+struct OutgoingPaxos {
+  ReplicaId to;
+  PaxosMessage message;
+};
+
+struct ChosenEntry {
+  LogIndex index;
+  SharedBytes value;
+  Digest digest;
+};
+
+struct FetchWanted {
+  ReplicaId from;
+  LogIndex first;
+  LogIndex last;
+};
+
+/// What the caller must do after `Step`, in this order. Nothing here has happened yet.
+struct Effects {
+  std::vector<RecordWrite> persist;      // 1. one group commit; reported back as event::Persisted
+  std::vector<OutgoingPaxos> send;       // 2. reveals only what is durable already; may be lost
+  std::vector<ChosenEntry> apply;        // 3. contiguous, in log order
+  std::vector<PendingCommand> returned;  // 4. not chosen, and this replica does not own the next index: route them anew
+  std::optional<FetchWanted> fetch;      // 5. chosen entries that a peer holds and we lack
+  std::string fatal;                     // not empty: the process must stop, with this reason (rule 8)
+  int64_t wake_at_us = INT64_MAX;        // send a Tick then
+};
+
+/// The PaxosLog of one shard on one replica: the pure core (consensus.md rules 1-13 and 21, the refusal of 18).
+/// Takes events, returns effects; sees no clock, disk or socket. Indexes run one after another: while one is in flight
+/// commands queue, and become the value of the next.
+/// Threads: one owner.
+/// Source:  PaxosStore (VLDB 2017) §3; consensus.md
+class ShardLog {
+ public:
+  /// `random` outlives the log.
+  ShardLog(ShardLogOptions options, Random& random);
+
+  /// Before the first step: what the disk holds. `chosen` and its value's owner and digest first, then records above it.
+  void RestoreChosen(LogIndex chosen, Owner owner, const Digest& digest);
+  void RestoreRecord(LogIndex index, const Record& record, SharedBytes value);
+
+  Effects Step(const ShardLogEvent& event, const Moment& moment);
+
+  LogIndex chosen() const { return chosen_; }
+  const Digest& chosen_digest() const { return chosen_digest_; }
+  /// Owner of the index after `chosen()`.
+  Owner owner() const { return owner_; }
+  bool owns_next() const { return owner_ == self(); }
+  /// The answer to a barrier: the highest index with a durable accepted or chosen value here (rule 9).
+  LogIndex HighestDurable() const;
+  /// The highest index that any member is known to have chosen or proposed.
+  LogIndex highest_seen() const { return highest_seen_; }
+  /// False after this replica was told of a record newer than its disk holds (rule 18): it votes and answers no more.
+  bool voting() const { return voting_; }
+  size_t queued_bytes() const { return queued_bytes_; }
+  bool idle() const { return phase_ == Phase::kIdle && queue_.empty() && !batch_.has_value(); }
+  Owner self() const { return {options_.self, options_.incarnation}; }
+
+ private:
+  enum class Phase : uint8_t {
+    kIdle,
+    kPromising,  // own promise is on its way to disk or to the others
+    kProposing,  // own value is
+  };
+  /// Commands that were proposed in a value of ours, until their index is decided (rule 12).
+  struct Batch {
+    LogIndex index;
+    Digest digest;
+    SharedBytes value;
+    std::vector<PendingCommand> commands;
+  };
+
+  void On(const event::Tick&, Effects& out);
+  void On(const event::Received& e, Effects& out);
+  void On(const event::Proposed& e, Effects& out);
+  void On(const event::Persisted& e, Effects& out);
+  void On(const event::Learned& e, Effects& out);
+  void On(const event::CompletionWanted& e, Effects& out);
+  void On(const event::HandOver& e, Effects& out);
+
+  // Acceptor
+  bool ConsiderVote(Slot& slot, const PaxosMessage& m);
+  bool ConsiderAccept(Slot& slot, Ballot ballot, const Digest& digest);
+  void HoldValue(Slot& slot, const PaxosMessage& m) const;
+  bool AcceptableStamp(Ballot ballot, const SharedBytes& value) const;
+  bool BeliefIsNewer(const Slot& slot, const Record& belief) const;
+  void NoteDoubleProposal(const Slot& slot, const PaxosMessage& m, Effects& out) const;
+
+  // Proposer
+  void MaybePropose(Effects& out);
+  bool WantsEntry() const;
+  int64_t EarliestPrepare(const Slot& slot) const;
+  void ProposeFast(LogIndex index, Slot& slot, Effects& out);
+  void StartPrepare(LogIndex index, Slot& slot, Effects& out);
+  void ContinueProposer(LogIndex index, Slot& slot, Effects& out);
+  void ProposeUnderPromise(LogIndex index, Slot& slot, Effects& out);
+  void LoseBallot(Effects& out);
+  const Batch& MintBatch(LogIndex index);
+  SharedBytes MintNoop() const;
+  int64_t Stamp() const;
+
+  // Learner
+  void LearnHint(ReplicaId from, const PaxosMessage& m);
+  void CountVotes(Slot& slot);
+  void Decide(Slot& slot, const Digest& digest);
+  void Advance(Effects& out);
+  void BecomeChosen(LogIndex index, SharedBytes value, const Digest& digest, Effects& out);
+  void SettleBatch(LogIndex index, const Digest& digest, Effects& out);
+  void ReturnQueueIfNotOwner(Effects& out);
+  void MaybeFetch(Effects& out);
+
+  // Messages
+  enum class Reason : uint8_t {
+    kReport,  // our record changed; a value that was offered is not sent twice
+    kAnswer,  // we were asked
+    kAsk,     // we want an answer
+  };
+  void Persist(LogIndex index, Slot& slot, Effects& out);
+  void SendTo(size_t member, LogIndex index, Slot& slot, Reason reason, Effects& out);
+  void SendToAll(LogIndex index, Slot& slot, Reason reason, Effects& out);
+  void SendChosenHint(ReplicaId to, LogIndex index, Effects& out) const;
+  void Retransmit(Effects& out);
+
+  Slot& SlotAt(LogIndex index) { return slots_[index.value]; }
+  size_t Position(ReplicaId replica) const;  // members_.size() where it is no member
+  size_t members() const { return options_.members.size(); }
+  size_t majority() const { return members() / 2 + 1; }
+  int64_t RetransmitAfter() const;
+  int64_t Patience() const;
+  void PlanWake(Effects& out) const;
+  void CheckInvariants() const;
+
+  ShardLogOptions options_;
+  Random& random_;
+  size_t self_position_ = 0;
+  Moment moment_;
+
+  // What is chosen here.
+  LogIndex chosen_;
+  Digest chosen_digest_;
+  Owner owner_;
+  bool voting_ = true;
+
+  // What is known above it.
+  std::map<uint64_t, Slot> slots_;
+  LogIndex highest_seen_;
+  LogIndex peer_chosen_;       // the highest index that a peer said is chosen...
+  ReplicaId peer_chosen_at_;   // ...and which peer
+  int64_t behind_since_us_ = 0;
+  int64_t fetched_at_us_ = 0;
+
+  // What is proposed here.
+  Phase phase_ = Phase::kIdle;
+  Ballot ballot_;
+  std::deque<PendingCommand> queue_;
+  size_t queued_bytes_ = 0;
+  size_t urgent_ = 0;              // commands in the queue that are not lazy
+  int64_t lazy_since_us_ = 0;      // when the oldest lazy command came; 0: none waits
+  std::optional<Batch> batch_;
+  LogIndex complete_through_;
+  std::optional<Owner> hand_over_;
+  int64_t not_before_us_ = 0;      // backoff in a duel (rule 13)
+  uint32_t lost_ballots_ = 0;      // in a row
+  uint64_t next_serial_ = 1;
+};
+
+}  // namespace paxledger

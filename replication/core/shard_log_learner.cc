@@ -1,0 +1,133 @@
+// The learner of a shard log: what is chosen, in order (consensus.md rules 7, 8, 12, 13, 21).
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/mark.h"
+#include "replication/core/shard_log.h"
+
+namespace paxledger {
+
+void ShardLog::LearnHint(ReplicaId from, const PaxosMessage& m) {
+  highest_seen_ = std::max(highest_seen_, m.chosen);
+  if (m.chosen <= chosen_) return;
+  if (m.chosen > peer_chosen_) {
+    if (peer_chosen_ <= chosen_) behind_since_us_ = moment_.now_us;
+    peer_chosen_ = m.chosen;
+    peer_chosen_at_ = from;
+  }
+  Decide(SlotAt(m.chosen), m.chosen_digest);
+}
+
+void ShardLog::CountVotes(Slot& slot) {
+  std::optional<Digest> digest = slot.Chosen(members(), self_position_);
+  if (digest.has_value()) Decide(slot, *digest);
+}
+
+void ShardLog::Decide(Slot& slot, const Digest& digest) {
+  Check(!slot.decided.has_value() || *slot.decided == digest, "one value is chosen per index, for ever");
+  slot.decided = digest;
+}
+
+void ShardLog::Advance(Effects& out) {
+  bool moved = false;
+  for (;;) {
+    auto it = slots_.find(chosen_.value + 1);
+    if (it == slots_.end() || !it->second.decided.has_value()) break;
+    Digest digest = *it->second.decided;
+    SharedBytes value = it->second.ValueOf(digest);
+    if (value == nullptr) break;
+    BecomeChosen(LogIndex{it->first}, std::move(value), digest, out);
+    moved = true;
+  }
+  if (moved) ReturnQueueIfNotOwner(out);
+}
+
+void ShardLog::BecomeChosen(LogIndex index, SharedBytes value, const Digest& digest, Effects& out) {
+  Check(index == Next(chosen_), "entries are chosen in order here (rule 21)");
+  const Slot& slot = SlotAt(index);
+  if (slot.latest().digest != digest) {
+    // Rule 7: stored over whatever was accepted, never lowering the promise, and never counted as a vote.
+    Mark("shard_log.chosen_over_accepted");
+    RecordWrite write;
+    write.index = index;
+    write.serial = next_serial_++;
+    write.record.promised = slot.latest().promised;
+    write.chosen = true;
+    write.value = value;
+    write.chosen_through = chosen_;
+    out.persist.push_back(std::move(write));
+  }
+  chosen_ = index;
+  chosen_digest_ = digest;
+  owner_ = PeekEnvelope(*value).owner;  // from the value, never from whose ballot won (rule 5)
+  highest_seen_ = std::max(highest_seen_, index);
+  slots_.erase(index.value);
+  phase_ = Phase::kIdle;
+  ballot_ = Ballot{};
+  not_before_us_ = 0;
+  lost_ballots_ = 0;
+  out.apply.push_back({index, std::move(value), digest});
+  SettleBatch(index, digest, out);
+}
+
+// Rule 12: overtaken, the batch is queued again under the same ids, unless it is what was chosen.
+void ShardLog::SettleBatch(LogIndex index, const Digest& digest, Effects&) {
+  if (!batch_.has_value()) return;
+  Check(batch_->index == index, "a batch belongs to the index in flight");
+  Batch batch = std::move(*batch_);
+  batch_.reset();
+  if (batch.digest == digest) {
+    hand_over_.reset();
+    return;
+  }
+  Mark("shard_log.batch_requeued");
+  for (auto it = batch.commands.rbegin(); it != batch.commands.rend(); ++it) {
+    queued_bytes_ += it->bytes->size();
+    if (it->urgency == Urgency::kNow) {
+      ++urgent_;
+    } else if (lazy_since_us_ == 0) {
+      lazy_since_us_ = moment_.now_us;
+    }
+    queue_.push_front(std::move(*it));
+  }
+}
+
+// Rule 13: commands go to the winner, if its value names an owner.
+void ShardLog::ReturnQueueIfNotOwner(Effects& out) {
+  if (queue_.empty() || owner_.replica == ReplicaId{} || owner_.replica == options_.self) return;
+  for (PendingCommand& command : queue_) {
+    ++command.hops;
+    out.returned.push_back(std::move(command));
+  }
+  queue_.clear();
+  queued_bytes_ = 0;
+  urgent_ = 0;
+  lazy_since_us_ = 0;
+}
+
+void ShardLog::On(const event::Learned& e, Effects& out) {
+  for (const ChosenValue& entry : e.entries) {
+    if (entry.index <= chosen_ || entry.value == nullptr) continue;
+    Digest digest = Sha256(*entry.value);
+    Slot& slot = SlotAt(entry.index);
+    slot.Hold(digest, entry.value);
+    Decide(slot, digest);
+  }
+  LogIndex before = chosen_;
+  Advance(out);
+  if (chosen_ > before) fetched_at_us_ = 0;  // the next piece at once
+  MaybePropose(out);
+  MaybeFetch(out);
+}
+
+void ShardLog::MaybeFetch(Effects& out) {
+  if (peer_chosen_ <= chosen_) return;
+  if (moment_.now_us < behind_since_us_ + Patience()) return;  // normally the votes are already on their way
+  if (fetched_at_us_ != 0 && moment_.now_us < fetched_at_us_ + RetransmitAfter()) return;
+  Mark("shard_log.fetch");
+  fetched_at_us_ = moment_.now_us;
+  out.fetch = FetchWanted{peer_chosen_at_, Next(chosen_), peer_chosen_};
+}
+
+}  // namespace paxledger

@@ -1,0 +1,334 @@
+#include "replication/store/rocks_engine.h"
+
+#include <array>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdlib>
+#include <mutex>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/system_clock.h"
+#include "replication/store/data_directory.h"
+#include "replication/store/rocks_options.h"
+#include "rocksdb/db.h"
+#include "rocksdb/listener.h"
+#include "rocksdb/sst_file_writer.h"
+#include "rocksdb/write_batch.h"
+
+namespace paxledger {
+namespace {
+
+using Done = absl::AnyInvocable<void()>;
+
+constexpr size_t kGroupBytesMax = size_t{16} << 20;
+constexpr int64_t kMemorySampleMicros = 1'000'000;
+
+rocksdb::Slice ToSlice(std::string_view s) { return {s.data(), s.size()}; }
+
+/// Ends the process: what is on disk after a failed write or sync is unknown, so it may be neither reported nor retried
+/// (consensus.md rule 2).
+[[noreturn]] void Die(std::string_view what, const rocksdb::Status& status) {
+  { Log(LogLevel::kError, "engine", "storage failed, the process stops").With("doing", what).With("error", status.ToString()); }
+  std::abort();
+}
+
+absl::Status ToStatus(std::string_view what, const rocksdb::Status& status) {
+  std::string text = absl::StrCat(ToAbsl(what), ": ", status.ToString());
+  return status.IsCorruption() ? absl::DataLossError(text) : absl::InternalError(text);
+}
+
+class StopOnError : public rocksdb::EventListener {
+ public:
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override {
+    Die("background work", *status);
+  }
+};
+
+class RocksCursor : public EngineCursor {
+ public:
+  RocksCursor(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family, std::string_view begin, std::string_view end)
+      : end_(end), bound_(end_) {
+    rocksdb::ReadOptions options;
+    if (!end_.empty()) options.iterate_upper_bound = &bound_;
+    rows_.reset(db->NewIterator(options, family));
+    rows_->Seek(ToSlice(begin));
+  }
+  bool valid() const override { return rows_->Valid(); }
+  std::string_view key() const override { return rows_->key().ToStringView(); }
+  std::string_view value() const override { return rows_->value().ToStringView(); }
+  void Next() override { rows_->Next(); }
+  absl::Status status() const override {
+    return rows_->status().ok() ? absl::OkStatus() : ToStatus("scan", rows_->status());
+  }
+
+ private:
+  std::string end_;
+  rocksdb::Slice bound_;  // points into end_
+  std::unique_ptr<rocksdb::Iterator> rows_;
+};
+
+/// A queue with one consumer thread, which takes all that is there at once.
+template <class T>
+class GatheringQueue {
+ public:
+  void Add(T item) {
+    bool wake;
+    {
+      std::lock_guard lock(mutex_);
+      wake = items_.empty();
+      items_.push_back(std::move(item));
+    }
+    if (wake) wake_.notify_one();
+  }
+  /// Waits for items; empty once closed and drained.
+  void TakeAll(std::vector<T>* out) {
+    out->clear();
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [this] { return closed_ || !items_.empty(); });
+    out->swap(items_);
+  }
+  void Close() {
+    {
+      std::lock_guard lock(mutex_);
+      closed_ = true;
+    }
+    wake_.notify_one();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<T> items_;  // guarded by mutex_
+  bool closed_ = false;   // guarded by mutex_
+};
+
+}  // namespace
+
+class RocksEngine::State {
+ public:
+  State(std::unique_ptr<DataDirectory> directory, RocksSetup setup, Executor& executor, Metrics& metrics)
+      : directory_(std::move(directory)),
+        setup_(std::move(setup)),
+        executor_(executor),
+        syncs_(metrics.counter("paxledger_engine_syncs_total")),
+        groups_(metrics.counter("paxledger_engine_groups_total")),
+        batches_(metrics.counter("paxledger_engine_batches_total")),
+        bytes_(metrics.counter("paxledger_engine_bytes_total")),
+        ingested_rows_(metrics.counter("paxledger_engine_ingested_rows_total")),
+        memory_(metrics.gauge("paxledger_engine_memory_bytes")),
+        sync_latency_(metrics.latency("paxledger_engine_sync_seconds")) {
+    setup_.database.listeners.push_back(std::make_shared<StopOnError>());
+  }
+
+  ~State() {
+    writes_.Close();
+    ingests_.Close();
+    if (writer_.joinable()) writer_.join();
+    if (ingester_.joinable()) ingester_.join();
+    if (db_ == nullptr) return;
+    for (rocksdb::ColumnFamilyHandle* handle : handles_) db_->DestroyColumnFamilyHandle(handle);
+    rocksdb::Status closed = db_->Close();
+    if (!closed.ok()) Log(LogLevel::kError, "engine", "close failed").With("error", closed.ToString());
+  }
+
+  absl::Status Start() {
+    rocksdb::DB* db = nullptr;
+    rocksdb::Status status =
+        rocksdb::DB::Open(setup_.database, directory_->database(), setup_.families, &handles_, &db);
+    if (!status.ok()) return ToStatus(absl::StrCat("cannot open ", directory_->database()), status);
+    db_.reset(db);
+    writer_ = std::thread([this] { WriteLoop(); });
+    ingester_ = std::thread([this] { IngestLoop(); });
+    return absl::OkStatus();
+  }
+
+  struct PendingWrite {
+    EngineBatch batch;
+    Durability durability;
+    Done done;
+  };
+  struct PendingIngest {
+    Table table;
+    std::vector<EngineRow> rows;
+    Done done;
+  };
+
+  GatheringQueue<PendingWrite>& writes() { return writes_; }
+  GatheringQueue<PendingIngest>& ingests() { return ingests_; }
+  rocksdb::DB* db() { return db_.get(); }
+  rocksdb::ColumnFamilyHandle* family(Table table) { return handles_[static_cast<size_t>(table) + 1]; }
+  size_t memory_bytes() const { return setup_.cache->GetUsage(); }
+
+ private:
+  void WriteLoop() {
+    std::vector<PendingWrite> pending;
+    while (true) {
+      writes_.TakeAll(&pending);
+      if (pending.empty()) return;
+      for (size_t next = 0; next < pending.size();) next = WriteGroup(pending, next);
+    }
+  }
+
+  /// Writes the batches from `first` on, as far as one group may hold; returns the first one left.
+  size_t WriteGroup(std::vector<PendingWrite>& pending, size_t first) {
+    group_.Clear();
+    bool sync = false;
+    std::vector<Done> dones;
+    size_t i = first;
+    for (; i < pending.size() && group_.GetDataSize() < kGroupBytesMax; ++i) {
+      PendingWrite& write = pending[i];
+      for (const EngineBatch::Change& change : write.batch.changes()) AddToGroup(change);
+      write.batch = EngineBatch();
+      sync = sync || write.durability == Durability::kSync;
+      if (write.done != nullptr) dones.push_back(std::move(write.done));
+    }
+    Commit(sync);
+    batches_.Add(i - first);
+    if (!dones.empty()) {
+      executor_.Post([dones = std::move(dones)]() mutable {
+        for (Done& done : dones) done();
+      });
+    }
+    return i;
+  }
+
+  void AddToGroup(const EngineBatch::Change& change) {
+    rocksdb::Status status = std::visit(
+        [this](const auto& c) {
+          using Kind = std::decay_t<decltype(c)>;
+          if constexpr (std::is_same_v<Kind, EngineBatch::Put>) {
+            return group_.Put(family(c.table), c.key, c.value);
+          } else if constexpr (std::is_same_v<Kind, EngineBatch::Delete>) {
+            return group_.Delete(family(c.table), c.key);
+          } else {
+            return group_.DeleteRange(family(c.table), c.begin, c.end);
+          }
+        },
+        change);
+    if (!status.ok()) Die("gathering a group", status);
+  }
+
+  void Commit(bool sync) {
+    int64_t begin_us = clock_.MonotonicMicros();
+    rocksdb::Status status;
+    if (group_.Count() > 0) {
+      rocksdb::WriteOptions options;
+      options.sync = sync;
+      status = db_->Write(options, &group_);
+      bytes_.Add(group_.GetDataSize());
+    } else if (sync) {
+      status = db_->SyncWAL();  // nothing new, but what was written lazily before must be durable now
+    }
+    if (!status.ok()) Die("writing a group", status);
+    groups_.Add();
+    int64_t end_us = clock_.MonotonicMicros();
+    if (sync) {
+      syncs_.Add();
+      sync_latency_.Record(end_us - begin_us);
+    }
+    if (end_us - memory_sampled_us_ >= kMemorySampleMicros) {
+      memory_sampled_us_ = end_us;
+      memory_.Set(static_cast<int64_t>(memory_bytes()));
+    }
+  }
+
+  void IngestLoop() {
+    std::vector<PendingIngest> pending;
+    while (true) {
+      ingests_.TakeAll(&pending);
+      if (pending.empty()) return;
+      for (PendingIngest& ingest : pending) {
+        if (!ingest.rows.empty()) IngestRows(ingest.table, ingest.rows);
+        ingest.rows = {};
+        if (ingest.done != nullptr) executor_.Post(std::move(ingest.done));
+      }
+    }
+  }
+
+  void IngestRows(Table table, const std::vector<EngineRow>& rows) {
+    std::string file = absl::StrCat(directory_->ingest(), "/", ++ingest_files_, ".sst");
+    rocksdb::Options options(setup_.database, setup_.families[static_cast<size_t>(table) + 1].options);
+    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), options, family(table));
+    rocksdb::Status status = writer.Open(file);
+    for (size_t i = 0; status.ok() && i < rows.size(); ++i) status = writer.Put(rows[i].key, rows[i].value);
+    if (status.ok()) status = writer.Finish();
+    if (!status.ok()) Die("making a file of rows", status);
+    rocksdb::IngestExternalFileOptions how;
+    how.move_files = true;
+    how.write_global_seqno = false;
+    status = db_->IngestExternalFile(family(table), {file}, how);
+    if (!status.ok()) Die("ingesting a file of rows", status);
+    ingested_rows_.Add(rows.size());
+  }
+
+  std::unique_ptr<DataDirectory> directory_;
+  RocksSetup setup_;
+  Executor& executor_;
+  Counter& syncs_;
+  Counter& groups_;
+  Counter& batches_;
+  Counter& bytes_;
+  Counter& ingested_rows_;
+  Gauge& memory_;
+  LatencyHistogram& sync_latency_;
+  std::unique_ptr<rocksdb::DB> db_;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_;
+
+  GatheringQueue<PendingWrite> writes_;
+  GatheringQueue<PendingIngest> ingests_;
+
+  // The writer's own.
+  SystemClock clock_;
+  rocksdb::WriteBatch group_;
+  int64_t memory_sampled_us_ = 0;
+  // The ingester's own.
+  uint64_t ingest_files_ = 0;
+
+  std::thread writer_;
+  std::thread ingester_;
+};
+
+absl::StatusOr<std::unique_ptr<RocksEngine>> RocksEngine::Open(RocksEngineOptions options, Executor& executor,
+                                                               Metrics& metrics) {
+  absl::StatusOr<std::unique_ptr<DataDirectory>> directory = DataDirectory::Open(std::move(options.path));
+  if (!directory.ok()) return directory.status();
+  auto state = std::make_unique<State>(*std::move(directory), MakeRocksSetup(options.memory_budget_bytes),
+                                       executor, metrics);
+  absl::Status started = state->Start();
+  if (!started.ok()) return started;
+  return std::unique_ptr<RocksEngine>(new RocksEngine(std::move(state)));
+}
+
+RocksEngine::RocksEngine(std::unique_ptr<State> state) : state_(std::move(state)) {}
+RocksEngine::~RocksEngine() = default;
+
+void RocksEngine::Write(EngineBatch batch, Durability durability, absl::AnyInvocable<void()> done) {
+  state_->writes().Add({std::move(batch), durability, std::move(done)});
+}
+
+void RocksEngine::Ingest(Table table, std::vector<EngineRow> rows, absl::AnyInvocable<void()> done) {
+  state_->ingests().Add({table, std::move(rows), std::move(done)});
+}
+
+absl::StatusOr<std::optional<std::string>> RocksEngine::Get(Table table, std::string_view key) {
+  std::string value;
+  rocksdb::Status status =
+      state_->db()->Get(rocksdb::ReadOptions(), state_->family(table), ToSlice(key), &value);
+  if (status.ok()) return std::optional<std::string>(std::move(value));
+  if (status.IsNotFound()) return std::optional<std::string>();
+  return ToStatus("read", status);
+}
+
+std::unique_ptr<EngineCursor> RocksEngine::Scan(Table table, std::string_view begin, std::string_view end) {
+  return std::make_unique<RocksCursor>(state_->db(), state_->family(table), begin, end);
+}
+
+size_t RocksEngine::MemoryBytes() const { return state_->memory_bytes(); }
+
+}  // namespace paxledger

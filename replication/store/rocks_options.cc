@@ -1,0 +1,116 @@
+#include "replication/store/rocks_options.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "rocksdb/convenience.h"
+#include "rocksdb/filter_policy.h"
+#include "rocksdb/table.h"
+#include "rocksdb/write_buffer_manager.h"
+
+namespace paxledger {
+namespace {
+
+constexpr size_t kMiB = size_t{1} << 20;
+constexpr double kFilterBitsPerKey = 10;
+
+rocksdb::CompressionType FastCompression() {
+  std::vector<rocksdb::CompressionType> known = rocksdb::GetSupportedCompressions();
+  bool lz4 = std::find(known.begin(), known.end(), rocksdb::kLZ4Compression) != known.end();
+  return lz4 ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
+}
+
+rocksdb::BlockBasedTableOptions TableOptions(const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.format_version = 5;
+  // Index and filters live in the cache, in parts: outside it they would grow with the data, whatever the budget.
+  table.cache_index_and_filter_blocks = true;
+  table.cache_index_and_filter_blocks_with_high_priority = true;
+  table.pin_top_level_index_and_filter = true;
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.metadata_block_size = 4096;
+  return table;
+}
+
+rocksdb::ColumnFamilyOptions FamilyOptions(const rocksdb::BlockBasedTableOptions& table) {
+  rocksdb::ColumnFamilyOptions family;
+  family.write_buffer_size = 8 * kMiB;
+  family.max_write_buffer_number = 3;
+  family.compression = FastCompression();
+  family.force_consistency_checks = true;
+  family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return family;
+}
+
+/// Values of the log are written once and must not be rewritten by every compaction of their small keys.
+rocksdb::ColumnFamilyOptions LogFamily(const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions family = FamilyOptions(TableOptions(cache));
+  family.enable_blob_files = true;
+  family.min_blob_size = 1024;
+  family.blob_file_size = 64 * kMiB;
+  family.blob_compression_type = FastCompression();
+  family.enable_blob_garbage_collection = true;
+  return family;
+}
+
+rocksdb::ColumnFamilyOptions FilteredFamily(const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table = TableOptions(cache);
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kFilterBitsPerKey));
+  table.whole_key_filtering = true;
+  return FamilyOptions(table);
+}
+
+/// Rows at random keys that come as ingested files and are never changed: universal compaction rewrites each a few times
+/// only, and the filter answers for the files that do not hold a key. Ids do not compress.
+rocksdb::ColumnFamilyOptions TablesFamily(const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions family = FilteredFamily(cache);
+  family.compaction_style = rocksdb::kCompactionStyleUniversal;
+  family.compression = rocksdb::kNoCompression;
+  return family;
+}
+
+}  // namespace
+
+RocksSetup MakeRocksSetup(size_t memory_budget_bytes) {
+  RocksSetup setup;
+  setup.cache = rocksdb::NewLRUCache(memory_budget_bytes, /*num_shard_bits=*/2, /*strict_capacity_limit=*/false,
+                                     /*high_pri_pool_ratio=*/0.5);
+  rocksdb::DBOptions& db = setup.database;
+  db.create_if_missing = true;
+  db.create_missing_column_families = true;
+  // Memtables get a third of the budget; crossing it flushes the oldest.
+  db.write_buffer_manager =
+      std::make_shared<rocksdb::WriteBufferManager>(std::max(memory_budget_bytes / 3, 4 * kMiB), setup.cache);
+  // Each open file keeps memory outside the cache.
+  db.max_open_files = 512;
+  db.max_total_wal_size = 64 * kMiB;
+  db.max_background_jobs = 2;
+  db.bytes_per_sync = kMiB;
+  db.keep_log_file_num = 4;
+  db.max_log_file_size = 4 * kMiB;
+  // One writer: nothing to hand over between, or insert concurrently.
+  db.allow_concurrent_memtable_write = false;
+  db.enable_write_thread_adaptive_yield = false;
+  // Only an unsynced torn tail may be dropped (consensus.md rule 19). The default would cut the log at the first damaged
+  // record and lose the synced ones after it in silence. A log that ends too early, and is not the last, is found by
+  // the sizes in the manifest.
+  db.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  db.track_and_verify_wals_in_manifest = true;
+  db.paranoid_checks = true;
+  // Rule 2: never retried.
+  db.max_bgerror_resume_count = 0;
+
+  rocksdb::ColumnFamilyOptions plain = FamilyOptions(TableOptions(setup.cache));
+  setup.families = {{rocksdb::kDefaultColumnFamilyName, plain},
+                    {"log", LogFamily(setup.cache)},
+                    {"meta", plain},
+                    {"state", FilteredFamily(setup.cache)},
+                    {"queues", plain},
+                    {"tables", TablesFamily(setup.cache)}};
+  return setup;
+}
+
+}  // namespace paxledger
