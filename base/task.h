@@ -106,6 +106,17 @@ class [[nodiscard]] Task<void> {
 
 namespace task_internal {
 
+/// Gives a coroutine its own handle, without suspending it.
+struct OwnFrame {
+  std::coroutine_handle<> self;
+  bool await_ready() noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> frame) noexcept {
+    self = frame;
+    return false;
+  }
+  std::coroutine_handle<> await_resume() noexcept { return self; }
+};
+
 struct Detached {
   struct promise_type {
     Detached get_return_object() { return {}; }
@@ -131,13 +142,39 @@ class TaskGroup {
   /// Starts `task` at once; it runs until its first suspension before this returns.
   void Spawn(Task<void> task) { Run(this, std::move(task)); }
   size_t running() const { return running_; }
+  /// Destroys the tasks where they are suspended. Only when nothing will resume them any more: the strand has stopped
+  /// for good, or its node crashed in the simulator.
+  void Abandon() {
+    while (first_ != nullptr) first_->frame.destroy();
+  }
 
  private:
+  /// Stands in the frame of a running task.
+  struct Member {
+    Member(TaskGroup* g, std::coroutine_handle<> f) : group(g), frame(f), next(g->first_) {
+      if (next != nullptr) next->before = this;
+      group->first_ = this;
+      ++group->running_;
+    }
+    Member(const Member&) = delete;
+    Member& operator=(const Member&) = delete;
+    ~Member() {
+      (before != nullptr ? before->next : group->first_) = next;
+      if (next != nullptr) next->before = before;
+      --group->running_;
+    }
+    TaskGroup* group;
+    std::coroutine_handle<> frame;
+    Member* before = nullptr;
+    Member* next;
+  };
+
   static task_internal::Detached Run(TaskGroup* group, Task<void> task) {
-    ++group->running_;
+    std::coroutine_handle<> frame = co_await task_internal::OwnFrame{};
+    Member member(group, frame);
     co_await std::move(task);
-    --group->running_;
   }
+  Member* first_ = nullptr;
   size_t running_ = 0;
 };
 
