@@ -1,0 +1,106 @@
+#include "ops/ledgerd/init_command.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <random>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/bytes.h"
+#include "base/random.h"
+#include "cluster/genesis.h"
+#include "ops/ledgerd/command_line.h"
+
+namespace paxledger {
+namespace {
+
+struct InitOptions {
+  std::vector<Member> members;
+  uint32_t shards = 0;
+  std::string out;
+};
+
+// "dc1,dc2" and "dc1=host:port,dc2=host:port" name the same data centres, the first list says in which order.
+absl::StatusOr<std::vector<Member>> ReadMembers(const std::string& names, const std::string& peers) {
+  std::map<std::string, std::string> addresses;
+  for (absl::string_view pair : absl::StrSplit(peers, ',', absl::SkipEmpty())) {
+    std::vector<std::string> parts = absl::StrSplit(pair, absl::MaxSplits('=', 1));
+    if (parts.size() != 2 || !addresses.emplace(parts[0], parts[1]).second) {
+      return absl::InvalidArgumentError(absl::StrCat("--peers: \"", pair, "\" is not name=host:port, or comes twice"));
+    }
+  }
+  std::vector<Member> members;
+  for (absl::string_view name : absl::StrSplit(names, ',')) {
+    auto address = addresses.extract(std::string(name));
+    if (address.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("--peers has no address of data centre \"", name, "\""));
+    }
+    members.push_back(Member{ReplicaId{}, std::string(name), address.mapped()});
+  }
+  if (!addresses.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--peers names \"", addresses.begin()->first, "\", which --data-centres does not"));
+  }
+  return members;
+}
+
+absl::StatusOr<InitOptions> ReadOptions(const std::vector<std::string>& words) {
+  absl::StatusOr<CommandLine> line = CommandLine::Parse(words, {"data-centres", "shards", "peers", "out"});
+  if (!line.ok()) return line.status();
+  absl::StatusOr<std::string> names = line->Get("data-centres");
+  if (!names.ok()) return names.status();
+  absl::StatusOr<std::string> peers = line->Get("peers");
+  if (!peers.ok()) return peers.status();
+  absl::StatusOr<std::vector<Member>> members = ReadMembers(*names, *peers);
+  if (!members.ok()) return members.status();
+  InitOptions options{.members = *std::move(members), .shards = 0, .out = line->GetOr("out", "genesis.json")};
+  if (!absl::SimpleAtoi(line->GetOr("shards", "12"), &options.shards)) {
+    return absl::InvalidArgumentError("--shards must be a number");
+  }
+  return options;
+}
+
+// Made anew and synced, or nothing.
+bool WriteNewFile(const std::string& path, const std::string& text) {
+  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) return false;
+  bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+  int failure = errno;
+  ::close(fd);
+  if (!written) ::unlink(path.c_str());
+  errno = failure;
+  return written;
+}
+
+}  // namespace
+
+ExitCode RunInit(const std::vector<std::string>& words) {
+  absl::StatusOr<InitOptions> options = ReadOptions(words);
+  if (!options.ok()) {
+    std::fprintf(stderr, "ledgerd init: %s\n", std::string(options.status().message()).c_str());
+    return ExitCode::kUsage;
+  }
+  std::random_device device;
+  Random random((uint64_t{device()} << 32) | device());
+  absl::StatusOr<Genesis> genesis = CreateGenesis(options->shards, options->members, random);
+  if (!genesis.ok()) {
+    std::fprintf(stderr, "ledgerd init: %s\n", std::string(genesis.status().message()).c_str());
+    return ExitCode::kUsage;
+  }
+  if (!WriteNewFile(options->out, FormatGenesis(*genesis))) {
+    std::fprintf(stderr, "ledgerd init: %s: %s\n", options->out.c_str(), std::strerror(errno));
+    return ExitCode::kMachine;
+  }
+  std::printf("%s: cluster %s of %zu data centres and %u shards\n", options->out.c_str(),
+              genesis->cluster_id.c_str(), genesis->members.size(), genesis->shards);
+  return ExitCode::kOk;
+}
+
+}  // namespace paxledger

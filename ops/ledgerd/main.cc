@@ -1,0 +1,50 @@
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "ops/ledgerd/exit_code.h"
+#include "ops/ledgerd/init_command.h"
+#include "ops/ledgerd/run_command.h"
+
+namespace paxledger {
+namespace {
+
+constexpr char kHelp[] = R"(ledgerd - a node of a PaxLedger cluster
+
+  ledgerd init --data-centres dc1,dc2,dc3 --peers dc1=host:port,dc2=host:port,dc3=host:port
+               [--shards 12] [--out genesis.json]
+      Invents a cluster and writes its creation document, which every node needs. Never overwrites one.
+
+  ledgerd run --config FILE
+      Runs a node until SIGTERM or SIGINT; then it finishes the requests in flight, hands its shards over and ends.
+      FILE is JSON; its keys are described in cluster/node_config.proto. The log goes to standard error.
+
+Exit codes:
+   0  done, or stopped by a signal
+  64  wrong command line
+  65  data that is damaged, or of a newer format than this program knows
+  69  a port is taken, or its address is not of this machine
+  70  refused by the peers: another cluster, another protocol, or a newer process of this replica is known
+  71  the machine refused: no permission, no space
+  75  another process uses the data directory
+  78  configuration: a wrong key or value, a file or a certificate that cannot be used
+ 134  a rule of the program or a write to disk failed; the last line of the log says which
+)";
+
+int Main(const std::vector<std::string>& words) {
+  if (!words.empty() && (words[0] == "--help" || words[0] == "-h" || words[0] == "help")) {
+    std::fputs(kHelp, stdout);
+    return static_cast<int>(ExitCode::kOk);
+  }
+  if (words.empty() || (words[0] != "init" && words[0] != "run")) {
+    std::fputs("usage: ledgerd init ... | ledgerd run --config FILE; see ledgerd --help\n", stderr);
+    return static_cast<int>(ExitCode::kUsage);
+  }
+  std::vector<std::string> rest(words.begin() + 1, words.end());
+  return static_cast<int>(words[0] == "init" ? RunInit(rest) : RunNode(rest));
+}
+
+}  // namespace
+}  // namespace paxledger
+
+int main(int argc, char** argv) { return paxledger::Main(std::vector<std::string>(argv + 1, argv + argc)); }
