@@ -57,10 +57,14 @@ class Replica : public TransportListener {
   Replica(ReplicaOptions options, ReplicaPorts ports);
   ~Replica() override;
 
-  /// Reads the log, takes a new incarnation durably, replays what the machines have not applied. Blocks; call once, before
-  /// the transport starts. `machine(shard)` gives the state machine of a shard.
-  /// Errors: kDataLoss  a row of the log is damaged or missing: nothing was started
-  [[nodiscard]] absl::Status Recover(const std::function<StateMachine&(ShardId)>& machine);
+  /// Reads the log, replays what the machines have not applied, and takes a new incarnation. Call once. `machine(shard)`
+  /// gives the state machine of a shard, recovered already. `ready` is called on the strand when the incarnation is
+  /// durable: only then may the transport start (consensus.md rule 1).
+  /// Errors: kDataLoss  a row of the log is damaged or missing: nothing was started, `ready` is not called
+  [[nodiscard]] absl::Status Recover(const std::function<StateMachine&(ShardId)>& machine,
+                                     absl::AnyInvocable<void()> ready);
+  /// The number of this process among those of its replica, above a few random bits: so two processes that start from the
+  /// same disk image differ. Valid after Recover.
   Incarnation incarnation() const;
 
   /// Hands a command to whoever can have it chosen soonest. Best effort: it may be lost, or be chosen twice, so the

@@ -1,0 +1,61 @@
+#include "replication/replica.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "replication/replica_state.h"
+
+namespace paxledger {
+
+Replica::Replica(ReplicaOptions options, ReplicaPorts ports)
+    : state_(std::make_unique<State>(std::move(options), ports)) {}
+Replica::~Replica() = default;
+
+absl::Status Replica::Recover(const std::function<StateMachine&(ShardId)>& machine, absl::AnyInvocable<void()> ready) {
+  return state_->Recover(machine, std::move(ready));
+}
+Incarnation Replica::incarnation() const { return state_->incarnation; }
+
+absl::Status Replica::Submit(ShardId shard, MachineId machine, std::string_view bytes, Urgency urgency,
+                             uint32_t attempt) {
+  return state_->Submit(shard, machine, bytes, urgency, attempt);
+}
+
+Task<absl::StatusOr<LogIndex>> Replica::ReadBarrier(ShardId shard, Deadline deadline) {
+  return state_->ReadBarrier(shard, deadline);
+}
+
+bool Replica::HasQuorum() const { return state_->HasQuorum(); }
+ShardStatus Replica::Status(ShardId shard) const { return state_->Status(shard); }
+absl::StatusOr<SharedBytes> Replica::ReadEntry(ShardId shard, LogIndex index) const {
+  return state_->ReadEntry(shard, index);
+}
+absl::Duration Replica::TypicalCommit() const { return absl::Microseconds(state_->commit_us); }
+int64_t Replica::ClockOffsetMicros() const { return state_->ClockOffsetMicros(); }
+
+void Replica::SendApp(ReplicaId to, AppMessage message) {
+  state_->ports.transport->Send(to, std::move(message));
+  state_->FlushSoon();
+}
+void Replica::set_app_handler(std::function<void(ReplicaId, AppMessage)> handler) {
+  state_->app_handler = std::move(handler);
+}
+
+void Replica::HandOver() { state_->HandOver(); }
+bool Replica::Idle() const { return state_->Idle(); }
+
+void Replica::OnMessage(ReplicaId from, PeerMessage message) {
+  std::visit([&](auto& m) { state_->Handle(from, m); }, message);
+  // A transport that ends frames flushes at once; another one gets the flush at the end of this turn.
+  state_->FlushSoon();
+}
+void Replica::OnFrameEnd() { state_->Flush(); }
+void Replica::OnPeerUp(ReplicaId peer, Incarnation incarnation) { state_->OnPeerUp(peer, incarnation); }
+void Replica::OnPeerDown(ReplicaId peer) { state_->OnPeerDown(peer); }
+void Replica::OnPeerClock(ReplicaId peer, int64_t wall_us) { state_->OnPeerClock(peer, wall_us); }
+void Replica::AdmitPeer(ReplicaId peer, Incarnation incarnation, absl::AnyInvocable<void(bool)> admitted) {
+  state_->AdmitPeer(peer, incarnation, std::move(admitted));
+}
+
+}  // namespace paxledger

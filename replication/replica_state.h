@@ -1,0 +1,134 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "replication/core/barrier.h"
+#include "replication/core/shard_log.h"
+#include "replication/log_store.h"
+#include "replication/replica.h"
+#include "replication/routing.h"
+
+namespace paxledger {
+
+/// The inside of `Replica`. What events cause is gathered over a turn of the strand and carried out by `Flush` in the
+/// order of `Effects`: one batch to the disk, one frame to each peer, then the chosen entries to their machines.
+/// Threads: the node's strand.
+class Replica::State {
+ public:
+  State(ReplicaOptions options, ReplicaPorts ports);
+
+  absl::Status Recover(const std::function<StateMachine&(ShardId)>& machine, absl::AnyInvocable<void()> ready);
+  absl::Status Submit(ShardId shard, MachineId machine, std::string_view bytes, Urgency urgency, uint32_t attempt);
+  Task<absl::StatusOr<LogIndex>> ReadBarrier(ShardId shard, Deadline deadline);
+
+  bool HasQuorum() const;
+  ShardStatus Status(ShardId shard) const;
+  absl::StatusOr<SharedBytes> ReadEntry(ShardId shard, LogIndex index) const;
+  int64_t ClockOffsetMicros() const;
+  void HandOver();
+  bool Idle() const;
+
+  void Handle(ReplicaId from, PaxosMessage& message);
+  void Handle(ReplicaId from, FetchRequest& request);
+  void Handle(ReplicaId from, FetchAnswer& answer);
+  void Handle(ReplicaId from, BarrierRequest& request);
+  void Handle(ReplicaId from, BarrierAnswer& answer);
+  void Handle(ReplicaId from, ForwardedCommands& forwarded);
+  void Handle(ReplicaId from, AppMessage& message);
+
+  void OnPeerUp(ReplicaId peer, Incarnation incarnation);
+  void OnPeerDown(ReplicaId peer);
+  void OnPeerClock(ReplicaId peer, int64_t wall_us);
+  void AdmitPeer(ReplicaId peer, Incarnation incarnation, absl::AnyInvocable<void(bool)> admitted);
+
+  void Flush();
+  void FlushSoon();
+
+  ReplicaOptions options;
+  ReplicaPorts ports;
+  Incarnation incarnation;
+  int64_t commit_us;  // moving average from proposal to applied, of entries proposed here
+  std::function<void(ReplicaId, AppMessage)> app_handler;
+
+ private:
+  struct RecentEntry {
+    LogIndex index;
+    SharedBytes value;
+  };
+  struct Shard {
+    ShardId id;
+    std::unique_ptr<ShardLog> log;
+    std::unique_ptr<Barrier> barrier;
+    StateMachine* machine = nullptr;
+    LogIndex applied;
+    int64_t wake_at_us = INT64_MAX;
+    std::vector<PendingCommand> proposals;  // of this turn
+    std::deque<ChosenEntry> to_apply;
+    std::deque<RecentEntry> recent;
+    size_t recent_bytes = 0;
+    int64_t proposed_at_us = 0;  // when the value in flight was proposed here; 0: none
+  };
+  struct Peer {
+    Incarnation incarnation;
+    int64_t heard_at_us = 0;
+    int64_t clock_offset_us = 0;  // its clock minus ours
+    bool clock_known = false;
+  };
+  struct WaitingRead {
+    Completion<absl::StatusOr<LogIndex>> done;
+    ShardId shard;
+    TimerId timer = 0;
+  };
+
+  Shard& At(ShardId shard);
+  const Shard& At(ShardId shard) const;
+  absl::Status RecoverShard(Shard& shard, StateMachine& machine);
+  absl::Status Replay(Shard& shard, LogIndex through);
+  Moment Now() const;
+  void UpdateClockOffset();
+  void UpdateHealth();
+
+  void Step(Shard& shard, const ShardLogEvent& event);
+  void RunBarrier(Shard& shard, BarrierEffects effects);
+  std::optional<LogIndex> OwnBarrierAnswer(const Shard& shard) const;
+  void Route(ShardId shard, PendingCommand command, uint32_t attempt);
+  void Forward(ReplicaId to, ShardId shard, PendingCommand command);
+  void ProposeGathered();
+  void SendForwards();
+  void WriteGathered();
+  void ApplyGathered();
+  void ApplyOne(Shard& shard, const ChosenEntry& entry);
+  void Wake();
+  void ArmTimer();
+  void AnswerRead(ReadTicket ticket, absl::StatusOr<LogIndex> result);
+
+  LogStore store_;
+  std::vector<Shard> shards_;
+  std::map<ReplicaId, Peer> peers_;
+  std::map<ReplicaId, uint64_t> admitted_;
+  std::map<std::pair<ReplicaId, uint64_t>, ForwardedCommands> forwards_;  // by peer, and shard with urgency and hops
+  EngineBatch batch_;
+  std::vector<std::pair<ShardId, event::Persisted>> batch_persisted_;
+  std::map<ReadTicket, WaitingRead> reads_;
+  ReadTicket next_ticket_ = 1;
+  std::vector<MemberHealth> health_;       // as of the last peer event or turn
+  int64_t median_clock_offset_us_ = 0;     // of all members' clocks against ours
+  Counter* entries_ = nullptr;
+  Counter* commands_ = nullptr;
+  TimerId timer_ = 0;
+  int64_t armed_at_us_ = INT64_MAX;
+  bool flush_wanted_ = false;
+  bool flush_posted_ = false;
+  bool flushing_ = false;
+  bool ready_ = false;
+};
+
+}  // namespace paxledger
