@@ -260,11 +260,11 @@ void Replica::State::FlushSoon() {
 void Replica::State::Flush() {
   if (flushing_) return;
   flushing_ = true;
-  flush_wanted_ = false;
   ProposeGathered();
   SendForwards();
   WriteGathered();
   ports.transport->Flush();
+  flush_wanted_ = false;
   ApplyGathered();
   flushing_ = false;
   // Applying may have answered reads or returned commands: their effects leave in a turn of their own.
