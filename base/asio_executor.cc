@@ -27,7 +27,8 @@ using Work = absl::AnyInvocable<void()>;
 }  // namespace
 
 struct AsioExecutor::State : std::enable_shared_from_this<AsioExecutor::State> {
-  explicit State(boost::asio::io_context& c) : context(c), timer(c), wheel(clock.MonotonicMicros(), kTickMicros) {}
+  explicit State(boost::asio::io_context& c)
+      : context(c), timer(c), wheel(clock.MonotonicMicros(), kTickMicros) {}
 
   void Drain() {
     {
@@ -57,14 +58,13 @@ struct AsioExecutor::State : std::enable_shared_from_this<AsioExecutor::State> {
     boost::asio::post(context, [self = shared_from_this()] { self->Drain(); });
   }
 
-  /// Wakes at the first tick that holds a timer. Cancelled timers keep their tick: waking in vain, at most once a
-  /// millisecond, is cheaper than counting.
+  /// Wakes at the first tick that holds a timer. Cancelled timers keep their tick: waking in vain, at most
+  /// once a millisecond, is cheaper than counting.
   void Arm() {
     int64_t next = ticks.empty() ? kNotArmed : *ticks.begin();
     if (next >= armed_tick) return;
     armed_tick = next;
-    timer.expires_at(
-        std::chrono::steady_clock::time_point(std::chrono::microseconds(next * kTickMicros)));
+    timer.expires_at(std::chrono::steady_clock::time_point(std::chrono::microseconds(next * kTickMicros)));
     timer.async_wait([self = shared_from_this(), next](const boost::system::error_code& error) {
       if (error || self->closed || self->armed_tick != next) return;
       self->armed_tick = kNotArmed;

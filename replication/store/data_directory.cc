@@ -26,8 +26,9 @@ namespace fs = std::filesystem;
 constexpr char kFormatHead[] = "paxledger-data ";
 
 absl::Status Failed(std::string_view what, const std::string& path, int error) {
-  return absl::InternalError(absl::StrCat("data directory: cannot ", absl::string_view(what.data(), what.size()),
-                                          " ", path, ": ", std::strerror(error)));
+  return absl::InternalError(absl::StrCat("data directory: cannot ",
+                                          absl::string_view(what.data(), what.size()), " ", path, ": ",
+                                          std::strerror(error)));
 }
 
 absl::Status SyncDirectory(const std::string& path) {
@@ -42,7 +43,8 @@ absl::Status SyncDirectory(const std::string& path) {
 absl::Status WriteSynced(const std::string& path, std::string_view text) {
   int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
   if (fd < 0) return Failed("create", path, errno);
-  bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+  bool written =
+      ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
   int error = errno;
   ::close(fd);
   return written ? absl::OkStatus() : Failed("write", path, error);
@@ -60,8 +62,8 @@ absl::Status CheckFormat(const std::string& path) {
   if (!in.is_open()) {
     std::error_code error;
     if (fs::exists(path + "/db", error)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("data directory ", path, " holds a database but no FORMAT file: not one of ours, or damaged"));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "data directory ", path, " holds a database but no FORMAT file: not one of ours, or damaged"));
     }
     // Durable under its name before there is anything to describe.
     std::string fresh = file + ".new";

@@ -16,6 +16,7 @@
 #include "base/system_clock.h"
 #include "replication/store/data_directory.h"
 #include "replication/store/rocks_options.h"
+#include "replication/store/write_ahead_check.h"
 #include "rocksdb/db.h"
 #include "rocksdb/listener.h"
 #include "rocksdb/sst_file_writer.h"
@@ -31,10 +32,14 @@ constexpr int64_t kMemorySampleMicros = 1'000'000;
 
 rocksdb::Slice ToSlice(std::string_view s) { return {s.data(), s.size()}; }
 
-/// Ends the process: what is on disk after a failed write or sync is unknown, so it may be neither reported nor retried
-/// (consensus.md rule 2).
+/// Ends the process: what is on disk after a failed write or sync is unknown, so it may be neither reported
+/// nor retried (consensus.md rule 2).
 [[noreturn]] void Die(std::string_view what, const rocksdb::Status& status) {
-  { Log(LogLevel::kError, "engine", "storage failed, the process stops").With("doing", what).With("error", status.ToString()); }
+  {
+    Log(LogLevel::kError, "engine", "storage failed, the process stops")
+        .With("doing", what)
+        .With("error", status.ToString());
+  }
   std::abort();
 }
 
@@ -52,7 +57,8 @@ class StopOnError : public rocksdb::EventListener {
 
 class RocksCursor : public EngineCursor {
  public:
-  RocksCursor(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family, std::string_view begin, std::string_view end)
+  RocksCursor(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family, std::string_view begin,
+              std::string_view end)
       : end_(end), bound_(end_) {
     rocksdb::ReadOptions options;
     if (!end_.empty()) options.iterate_upper_bound = &bound_;
@@ -138,6 +144,8 @@ class RocksEngine::State {
   }
 
   absl::Status Start() {
+    absl::Status undamaged = CheckWriteAheadLogs(directory_->database());
+    if (!undamaged.ok()) return undamaged;
     rocksdb::DB* db = nullptr;
     rocksdb::Status status =
         rocksdb::DB::Open(setup_.database, directory_->database(), setup_.families, &handles_, &db);

@@ -22,19 +22,20 @@ struct RocksEngineOptions {
   size_t memory_budget_bytes = size_t{96} << 20;
 };
 
-/// The engine on disk. One writer thread gathers the batches of all shards that came while the last write ran into one
-/// RocksDB write and at most one sync (group commit); a second thread makes and ingests files of sorted rows.
-/// Any failed or doubtful write or sync ends the process (consensus.md rule 2).
-/// Owns:    the data directory, locked against other processes, and its threads. Borrows the executor and the metrics.
-///          The destructor carries out what was queued; callbacks are then posted still, so the executor goes last.
+/// The engine on disk. One writer thread gathers the batches of all shards that came while the last write ran
+/// into one RocksDB write and at most one sync (group commit); a second thread makes and ingests files of
+/// sorted rows. Any failed or doubtful write or sync ends the process (consensus.md rule 2). Owns:    the
+/// data directory, locked against other processes, and its threads. Borrows the executor and the metrics.
+///          The destructor carries out what was queued; callbacks are then posted still, so the executor goes
+///          last.
 /// Threads: as `Engine`.
 /// Format:  docs/formats.md#data-directory
 class RocksEngine : public Engine {
  public:
   /// Errors: kUnavailable         another process uses the directory
   ///         kFailedPrecondition  the directory has a newer format, or holds a database but no format
-  ///         kDataLoss            the write-ahead log or another file is damaged (consensus.md rule 19); nothing was changed
-  ///         kInternal            the file system refused (no permission, no space)
+  ///         kDataLoss            the write-ahead log or another file is damaged (consensus.md rule 19);
+  ///         nothing was changed kInternal            the file system refused (no permission, no space)
   static absl::StatusOr<std::unique_ptr<RocksEngine>> Open(RocksEngineOptions options, Executor& executor,
                                                            Metrics& metrics);
   ~RocksEngine() override;

@@ -25,7 +25,8 @@ rocksdb::BlockBasedTableOptions TableOptions(const std::shared_ptr<rocksdb::Cach
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
   table.format_version = 5;
-  // Index and filters live in the cache, in parts: outside it they would grow with the data, whatever the budget.
+  // Index and filters live in the cache, in parts: outside it they would grow with the data, whatever the
+  // budget.
   table.cache_index_and_filter_blocks = true;
   table.cache_index_and_filter_blocks_with_high_priority = true;
   table.pin_top_level_index_and_filter = true;
@@ -37,8 +38,7 @@ rocksdb::BlockBasedTableOptions TableOptions(const std::shared_ptr<rocksdb::Cach
 
 rocksdb::ColumnFamilyOptions FamilyOptions(const rocksdb::BlockBasedTableOptions& table) {
   rocksdb::ColumnFamilyOptions family;
-  family.write_buffer_size = 8 * kMiB;
-  family.max_write_buffer_number = 3;
+  family.max_write_buffer_number = 2;
   family.compression = FastCompression();
   family.force_consistency_checks = true;
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
@@ -63,8 +63,8 @@ rocksdb::ColumnFamilyOptions FilteredFamily(const std::shared_ptr<rocksdb::Cache
   return FamilyOptions(table);
 }
 
-/// Rows at random keys that come as ingested files and are never changed: universal compaction rewrites each a few times
-/// only, and the filter answers for the files that do not hold a key. Ids do not compress.
+/// Rows at random keys that come as ingested files and are never changed: universal compaction rewrites each
+/// a few times only, and the filter answers for the files that do not hold a key. Ids do not compress.
 rocksdb::ColumnFamilyOptions TablesFamily(const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::ColumnFamilyOptions family = FilteredFamily(cache);
   family.compaction_style = rocksdb::kCompactionStyleUniversal;
@@ -76,14 +76,16 @@ rocksdb::ColumnFamilyOptions TablesFamily(const std::shared_ptr<rocksdb::Cache>&
 
 RocksSetup MakeRocksSetup(size_t memory_budget_bytes) {
   RocksSetup setup;
-  setup.cache = rocksdb::NewLRUCache(memory_budget_bytes, /*num_shard_bits=*/2, /*strict_capacity_limit=*/false,
-                                     /*high_pri_pool_ratio=*/0.5);
+  setup.cache =
+      rocksdb::NewLRUCache(memory_budget_bytes, /*num_shard_bits=*/2, /*strict_capacity_limit=*/false,
+                           /*high_pri_pool_ratio=*/0.5);
   rocksdb::DBOptions& db = setup.database;
   db.create_if_missing = true;
   db.create_missing_column_families = true;
-  // Memtables get a third of the budget; crossing it flushes the oldest.
+  // Memtables get a third of the budget. Near it the oldest is flushed, at it the writer waits for the flush.
+  size_t memtables = std::max(memory_budget_bytes / 3, 4 * kMiB);
   db.write_buffer_manager =
-      std::make_shared<rocksdb::WriteBufferManager>(std::max(memory_budget_bytes / 3, 4 * kMiB), setup.cache);
+      std::make_shared<rocksdb::WriteBufferManager>(memtables, setup.cache, /*allow_stall=*/true);
   // Each open file keeps memory outside the cache.
   db.max_open_files = 512;
   db.max_total_wal_size = 64 * kMiB;
@@ -94,9 +96,9 @@ RocksSetup MakeRocksSetup(size_t memory_budget_bytes) {
   // One writer: nothing to hand over between, or insert concurrently.
   db.allow_concurrent_memtable_write = false;
   db.enable_write_thread_adaptive_yield = false;
-  // Only an unsynced torn tail may be dropped (consensus.md rule 19). The default would cut the log at the first damaged
-  // record and lose the synced ones after it in silence. A log that ends too early, and is not the last, is found by
-  // the sizes in the manifest.
+  // Only an unsynced torn tail may be dropped (consensus.md rule 19). The default would cut the log at the
+  // first damaged record and lose the synced ones after it in silence. A log that ends too early, and is not
+  // the last, is found by the sizes in the manifest.
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   db.track_and_verify_wals_in_manifest = true;
   db.paranoid_checks = true;
@@ -110,6 +112,8 @@ RocksSetup MakeRocksSetup(size_t memory_budget_bytes) {
                     {"state", FilteredFamily(setup.cache)},
                     {"queues", plain},
                     {"tables", TablesFamily(setup.cache)}};
+  for (rocksdb::ColumnFamilyDescriptor& family : setup.families)
+    family.options.write_buffer_size = memtables / 4;
   return setup;
 }
 

@@ -1,0 +1,330 @@
+#include "replication/store/rocks_engine.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/asio_executor.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace paxledger {
+namespace {
+
+namespace fs = std::filesystem;
+
+class RocksEngineTest : public testing::Test {
+ protected:
+  RocksEngineTest() : root_(fs::temp_directory_path() / absl::StrCat("rocks_engine_test.", ::getpid())) {
+    fs::remove_all(root_);
+    fs::create_directories(root_);
+  }
+  ~RocksEngineTest() override {
+    engine_.reset();
+    fs::remove_all(root_);
+  }
+
+  std::string Directory() const { return (root_ / "data").string(); }
+
+  absl::Status TryOpen(size_t budget = size_t{96} << 20) {
+    absl::StatusOr<std::unique_ptr<RocksEngine>> opened =
+        RocksEngine::Open({.path = Directory(), .memory_budget_bytes = budget}, executor_, metrics_);
+    if (opened.ok()) engine_ = *std::move(opened);
+    return opened.status();
+  }
+
+  void RunUntil(const std::function<bool()>& done) {
+    auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!done() && std::chrono::steady_clock::now() < deadline)
+      context_.run_one_for(std::chrono::milliseconds(50));
+    ASSERT_TRUE(done());
+  }
+
+  void PutSynced(Table table, std::string key, std::string value) {
+    bool done = false;
+    EngineBatch batch;
+    batch.Add(EngineBatch::Put{table, std::move(key), std::move(value)});
+    engine_->Write(std::move(batch), Durability::kSync, [&] { done = true; });
+    RunUntil([&] { return done; });
+  }
+
+  /// The only write-ahead log that holds anything.
+  fs::path WriteAheadLog() const {
+    fs::path largest;
+    for (const auto& entry : fs::directory_iterator(Directory() + "/db")) {
+      if (entry.path().extension() != ".log") continue;
+      if (largest.empty() || entry.file_size() > fs::file_size(largest)) largest = entry.path();
+    }
+    return largest;
+  }
+
+  std::optional<std::string> Read(Table table, std::string_view key) {
+    absl::StatusOr<std::optional<std::string>> row = engine_->Get(table, key);
+    EXPECT_TRUE(row.ok()) << row.status();
+    return row.ok() ? *row : std::nullopt;
+  }
+
+  fs::path root_;
+  boost::asio::io_context context_;
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_{context_.get_executor()};
+  AsioExecutor executor_{context_};
+  Metrics metrics_;
+  std::unique_ptr<RocksEngine> engine_;
+};
+
+TEST_F(RocksEngineTest, WritesGatherIntoFewSyncsAndAreConfirmedInOrder) {
+  ASSERT_TRUE(TryOpen().ok());
+  constexpr int kWrites = 3000;
+  std::vector<int> confirmed;
+  for (int i = 0; i < kWrites; ++i) {
+    EngineBatch batch;
+    batch.Add(EngineBatch::Put{Table::kLog, absl::StrCat("k", i), std::string(200, 'v')});
+    engine_->Write(std::move(batch), Durability::kSync, [&confirmed, i] { confirmed.push_back(i); });
+  }
+  RunUntil([&] { return confirmed.size() == kWrites; });
+  EXPECT_TRUE(std::is_sorted(confirmed.begin(), confirmed.end()));
+  EXPECT_LT(metrics_.counter("paxledger_engine_syncs_total").value(), kWrites / 10);
+  EXPECT_EQ(metrics_.counter("paxledger_engine_batches_total").value(), kWrites);
+}
+
+TEST_F(RocksEngineTest, LazyWritesAreReadableWhenConfirmedWithoutASync) {
+  ASSERT_TRUE(TryOpen().ok());
+  bool done = false;
+  EngineBatch batch;
+  batch.Add(EngineBatch::Put{Table::kMeta, "a", "1"});
+  engine_->Write(std::move(batch), Durability::kLazy, [&] { done = true; });
+  EXPECT_FALSE(done);
+  RunUntil([&] { return done; });
+  EXPECT_EQ(Read(Table::kMeta, "a"), "1");
+  EXPECT_EQ(metrics_.counter("paxledger_engine_syncs_total").value(), 0u);
+  done = false;
+  engine_->Write(EngineBatch(), Durability::kSync, [&] { done = true; });
+  RunUntil([&] { return done; });
+  EXPECT_EQ(metrics_.counter("paxledger_engine_syncs_total").value(), 1u);
+}
+
+TEST_F(RocksEngineTest, KeepsRowsAcrossAReopenAndDeletesWhatABatchDeletes) {
+  ASSERT_TRUE(TryOpen().ok());
+  for (const char* key : {"a", "b", "c", "d", "e"})
+    PutSynced(Table::kState, key, absl::StrCat("value ", key));
+  PutSynced(Table::kLog, "big", std::string(100'000, 'x'));
+  EngineBatch batch;
+  batch.Add(EngineBatch::Delete{Table::kState, "a"});
+  batch.Add(EngineBatch::DeleteRange{Table::kState, "c", "e"});
+  engine_->Write(std::move(batch), Durability::kLazy, nullptr);
+  engine_.reset();  // carries out what is queued
+
+  ASSERT_TRUE(TryOpen().ok());
+  std::vector<std::string> keys;
+  std::unique_ptr<EngineCursor> cursor = engine_->Scan(Table::kState, "", "");
+  for (; cursor->valid(); cursor->Next()) keys.emplace_back(cursor->key());
+  EXPECT_TRUE(cursor->status().ok());
+  EXPECT_THAT(keys, testing::ElementsAre("b", "e"));
+  EXPECT_EQ(Read(Table::kLog, "big"), std::string(100'000, 'x'));
+  cursor.reset();
+}
+
+TEST_F(RocksEngineTest, ScanStopsBeforeItsEnd) {
+  ASSERT_TRUE(TryOpen().ok());
+  for (const char* key : {"a", "b", "c"}) PutSynced(Table::kQueues, key, key);
+  std::vector<std::string> values;
+  std::unique_ptr<EngineCursor> cursor = engine_->Scan(Table::kQueues, "b", "c");
+  for (; cursor->valid(); cursor->Next()) values.emplace_back(cursor->value());
+  EXPECT_THAT(values, testing::ElementsAre("b"));
+}
+
+TEST_F(RocksEngineTest, IngestedRowsAreReadableWhenConfirmedAndSurvive) {
+  ASSERT_TRUE(TryOpen().ok());
+  int done = 0;
+  for (int file = 0; file < 3; ++file) {
+    std::vector<EngineRow> rows;
+    for (int i = 0; i < 1000; ++i)
+      rows.push_back({absl::StrCat(10000 + i * 3 + file), absl::StrCat("v", file)});
+    engine_->Ingest(Table::kTables, std::move(rows), [&] { ++done; });
+  }
+  engine_->Ingest(Table::kTables, {}, [&] { ++done; });
+  RunUntil([&] { return done == 4; });
+  EXPECT_EQ(Read(Table::kTables, "10001"), "v1");
+  engine_.reset();
+  std::ofstream(Directory() + "/ingest/9.sst") << "left by a crash";
+  ASSERT_TRUE(TryOpen().ok());
+  EXPECT_FALSE(fs::exists(Directory() + "/ingest/9.sst"));
+  EXPECT_EQ(Read(Table::kTables, "10002"), "v2");
+  EXPECT_EQ(Read(Table::kTables, "0"), std::nullopt);
+}
+
+TEST_F(RocksEngineTest, ASecondOwnerOfTheDirectoryIsRefused) {
+  ASSERT_TRUE(TryOpen().ok());
+  absl::StatusOr<std::unique_ptr<RocksEngine>> second =
+      RocksEngine::Open({.path = Directory()}, executor_, metrics_);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(second.status().message()), testing::HasSubstr("in use by another process"));
+}
+
+TEST_F(RocksEngineTest, ANewerOrDamagedFormatIsRefused) {
+  ASSERT_TRUE(TryOpen().ok());
+  engine_.reset();
+  std::ofstream(Directory() + "/FORMAT") << "paxledger-data 2\n";
+  absl::Status newer = TryOpen();
+  EXPECT_EQ(newer.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(newer.message()), testing::HasSubstr("format 2"));
+  std::ofstream(Directory() + "/FORMAT") << "nonsense";
+  EXPECT_EQ(TryOpen().code(), absl::StatusCode::kDataLoss);
+  fs::remove(Directory() + "/FORMAT");
+  EXPECT_EQ(TryOpen().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(RocksEngineTest, MemoryAndWriteAheadLogStayInTheirBounds) {
+  constexpr size_t kBudget = size_t{24} << 20;
+  ASSERT_TRUE(TryOpen(kBudget).ok());
+  size_t confirmed = 0;
+  size_t highest = 0;
+  constexpr size_t kWrites = 3000;
+  for (size_t i = 0; i < kWrites; ++i) {
+    EngineBatch batch;
+    Table table = static_cast<Table>(i % kTableCount);
+    batch.Add(EngineBatch::Put{table, absl::StrCat("key", i * 7919 % 100003), std::string(50'000, 'm')});
+    engine_->Write(std::move(batch), Durability::kLazy, [&] { ++confirmed; });
+    RunUntil([&] { return confirmed + 50 > i; });
+    highest = std::max(highest, engine_->MemoryBytes());
+  }
+  RunUntil([&] { return confirmed == kWrites; });
+  EXPECT_LT(highest, kBudget + kBudget / 2);  // what is being flushed counts too
+  size_t log_bytes = 0;
+  for (const auto& entry : fs::directory_iterator(Directory() + "/db")) {
+    if (entry.path().extension() == ".log") log_bytes += entry.file_size();
+  }
+  EXPECT_LT(log_bytes, size_t{96} << 20);
+}
+
+/// Rule 19 of consensus.md: damage is refused or harmless, wherever it is.
+TEST_F(RocksEngineTest, DamageToTheWriteAheadLogNeverLosesSyncedRowsInSilence) {
+  ASSERT_TRUE(TryOpen().ok());
+  constexpr int kRows = 400;
+  size_t record = 0;  // bytes of each in the log
+  for (int i = 0; i < kRows; ++i) {
+    size_t before = fs::file_size(WriteAheadLog());
+    PutSynced(Table::kLog, absl::StrCat("k", 1000 + i), std::string(150, 'v'));
+    record = fs::file_size(WriteAheadLog()) - before;
+  }
+  engine_.reset();
+  fs::path pristine = root_ / "pristine";
+  fs::copy(Directory(), pristine, fs::copy_options::recursive);
+  fs::path log = WriteAheadLog();
+  size_t size = fs::file_size(log);
+  ASSERT_GT(size, size_t{65536});
+  struct Damage {
+    size_t at;
+    size_t bytes;
+    char mask;  // flipped bits; 0 = zeros over all of it
+  };
+  std::vector<Damage> damages;
+  for (size_t at = 3; at < size; at += size / 23) damages.push_back({at, 1, 0x40});
+  // Headers in the last block, of the last record too, where damage looks most like a torn tail.
+  for (size_t header : {size - 5 * record, size - record}) {
+    for (size_t at = header; at < header + 10; ++at) {
+      for (char mask : {'\x01', '\x04', '\x40'}) damages.push_back({at, 1, mask});
+    }
+  }
+  for (size_t page = 0; page + 4096 < size; page += 4096) damages.push_back({page, 4096, 0});
+  int refused = 0;
+  for (const Damage& damage : damages) {
+    fs::remove_all(Directory());
+    fs::copy(pristine, Directory(), fs::copy_options::recursive);
+    {
+      std::fstream file(log, std::ios::in | std::ios::out | std::ios::binary);
+      std::string bytes(damage.bytes, 0);
+      file.seekg(static_cast<std::streamoff>(damage.at));
+      file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+      for (char& byte : bytes) byte = damage.mask == 0 ? char{0} : static_cast<char>(byte ^ damage.mask);
+      file.seekp(static_cast<std::streamoff>(damage.at));
+      file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    }
+    absl::Status opened = TryOpen();
+    if (!opened.ok()) {
+      EXPECT_EQ(opened.code(), absl::StatusCode::kDataLoss) << opened;
+      ++refused;
+      continue;
+    }
+    for (int i = 0; i < kRows; ++i) {
+      ASSERT_TRUE(Read(Table::kLog, absl::StrCat("k", 1000 + i)).has_value())
+          << "row " << i << " lost in silence after damage at " << damage.at << " of " << size;
+    }
+    engine_.reset();
+  }
+  EXPECT_GT(refused, 90);
+}
+
+TEST_F(RocksEngineTest, ATornTailIsDroppedAndTheRowsBeforeItKept) {
+  ASSERT_TRUE(TryOpen().ok());
+  for (int i = 0; i < 50; ++i) PutSynced(Table::kLog, absl::StrCat("k", 1000 + i), std::string(150, 'v'));
+  engine_.reset();
+  fs::path log = WriteAheadLog();
+  fs::resize_file(log, fs::file_size(log) - 60);
+  ASSERT_TRUE(TryOpen().ok());
+  EXPECT_EQ(Read(Table::kLog, "k1048"), std::string(150, 'v'));
+  EXPECT_EQ(Read(Table::kLog, "k1049"), std::nullopt);
+}
+
+TEST_F(RocksEngineTest, AKilledProcessLosesNothingThatWasConfirmedAsSynced) {
+  for (int round = 0; round < 5; ++round) {
+    int confirmations[2];
+    ASSERT_EQ(::pipe(confirmations), 0);
+    pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      boost::asio::io_context context;
+      AsioExecutor executor(context);
+      Metrics metrics;
+      auto engine =
+          RocksEngine::Open({.path = Directory(), .memory_budget_bytes = size_t{8} << 20}, executor, metrics);
+      if (!engine.ok()) ::_exit(1);
+      auto guard = boost::asio::make_work_guard(context);
+      std::function<void(int)> put = [&](int i) {
+        EngineBatch batch;
+        batch.Add(EngineBatch::Put{Table::kLog, absl::StrCat(round, "/", i), std::string(20'000, 'v')});
+        (*engine)->Write(std::move(batch), Durability::kSync, [&put, &confirmations, i] {
+          if (::write(confirmations[1], &i, sizeof(i)) != sizeof(i)) ::_exit(1);
+          put(i + 8);
+        });
+      };
+      for (int i = 0; i < 8; ++i) put(i);
+      context.run();
+      ::_exit(0);
+    }
+    ::close(confirmations[1]);
+    std::this_thread::sleep_for(std::chrono::milliseconds(400 + 100 * round));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    ASSERT_TRUE(TryOpen().ok());
+    int i = 0;
+    int count = 0;
+    while (::read(confirmations[0], &i, sizeof(i)) == sizeof(i)) {
+      ++count;
+      ASSERT_TRUE(Read(Table::kLog, absl::StrCat(round, "/", i)).has_value()) << round << "/" << i;
+    }
+    EXPECT_GT(count, 0);
+    ::close(confirmations[0]);
+    engine_.reset();
+  }
+}
+
+}  // namespace
+}  // namespace paxledger
