@@ -22,9 +22,11 @@ void TimerWheel::Cancel(TimerId timer) { live_.erase(timer); }
 void TimerWheel::Advance(int64_t now_us) {
   int64_t last = now_us / tick_us_;
   if (last - tick_ >= static_cast<int64_t>(kSlots)) tick_ = last - static_cast<int64_t>(kSlots) + 1;
-  for (; tick_ <= last; ++tick_) {
+  while (tick_ <= last) {
+    // Stepped before the work runs: what that sets for a time gone by belongs in a tick still to come.
+    size_t at = static_cast<size_t>(tick_++) % kSlots;
     std::vector<TimerId> slot;
-    slot.swap(slots_[static_cast<size_t>(tick_) % kSlots]);
+    slot.swap(slots_[at]);
     std::vector<TimerId> later;
     for (TimerId id : slot) {
       auto it = live_.find(id);
@@ -37,8 +39,7 @@ void TimerWheel::Advance(int64_t now_us) {
       live_.erase(it);
       work();
     }
-    std::vector<TimerId>& again = slots_[static_cast<size_t>(tick_) % kSlots];
-    again.insert(again.end(), later.begin(), later.end());
+    slots_[at].insert(slots_[at].end(), later.begin(), later.end());
   }
 }
 

@@ -1,0 +1,165 @@
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "base/random.h"
+#include "replication/core/barrier.h"
+#include "replication/core/envelope.h"
+#include "replication/core/shard_log.h"
+#include "replication/routing.h"
+
+namespace paxledger {
+namespace {
+
+constexpr ReplicaId kOne{1}, kTwo{2}, kThree{3};
+
+TEST(BallotTest, OrdersByRoundThenReplica) {
+  EXPECT_LT(Ballot{}, Ballot::Of(0, kOne));
+  EXPECT_LT(Ballot::Of(0, kOne), Ballot::Of(0, kTwo));
+  EXPECT_LT(Ballot::Of(0, kThree), Ballot::Of(1, kOne));
+  EXPECT_EQ(Ballot::Of(5, kTwo).round(), 5u);
+  EXPECT_EQ(Ballot::Of(5, kTwo).replica(), kTwo);
+}
+
+TEST(EnvelopeTest, ReadsBackWhatWasWritten) {
+  std::string a = EncodeCommand(MachineId::kTxn, "first"), b = EncodeCommand(MachineId::kCluster, "");
+  std::string value = EncodeEnvelope(Owner{kTwo, Incarnation{77}}, -5, {a, b});
+  absl::StatusOr<Envelope> entry = DecodeEnvelope(value);
+  ASSERT_TRUE(entry.ok());
+  EXPECT_EQ(entry->owner, (Owner{kTwo, Incarnation{77}}));
+  EXPECT_EQ(entry->stamp_us, -5);
+  ASSERT_EQ(entry->commands.size(), 2u);
+  EXPECT_EQ(entry->commands[0].bytes, "first");
+  EXPECT_EQ(entry->commands[1].machine, MachineId::kCluster);
+  EXPECT_EQ(PeekEnvelope(value).owner, entry->owner);
+}
+
+TEST(EnvelopeTest, RefusesEveryCutAndOtherVersions) {
+  std::string value = EncodeEnvelope(Owner{kTwo, Incarnation{77}}, 1, {EncodeCommand(MachineId::kTxn, "command")});
+  for (size_t cut = 0; cut < value.size(); ++cut) {
+    EXPECT_FALSE(DecodeEnvelope(std::string_view(value).substr(0, cut)).ok()) << cut;
+  }
+  EXPECT_FALSE(DecodeEnvelope(value + "x").ok());
+  value[0] = 2;
+  EXPECT_FALSE(DecodeEnvelope(value).ok());
+}
+
+TEST(RoutingTest, PrefersTheOwnerAndSpreadsTheShardsOfADeadOne) {
+  std::vector<MemberHealth> all{{kOne, true}, {kTwo, true}, {kThree, true}};
+  EXPECT_EQ(ChooseProposer(ShardId{0}, Owner{kTwo, Incarnation{1}}, all, kOne, 0), kTwo);
+  EXPECT_EQ(ChooseProposer(ShardId{2}, Owner{}, all, kOne, 0), kThree) << "at first spread evenly";
+  std::vector<MemberHealth> two_dead{{kOne, true}, {kTwo, false}, {kThree, true}};
+  int to_one = 0, to_three = 0;
+  for (uint32_t s = 1; s < 36; s += 3) {  // the shards of replica 2
+    ReplicaId to = ChooseProposer(ShardId{s}, Owner{kTwo, Incarnation{1}}, two_dead, kOne, 0);
+    to_one += to == kOne;
+    to_three += to == kThree;
+  }
+  EXPECT_EQ(to_one, 6);
+  EXPECT_EQ(to_three, 6);
+}
+
+TEST(RoutingTest, PassesOverASuspectedOwnerFromTheSecondTry) {
+  std::vector<MemberHealth> members{{kOne, true}, {kTwo, true, true}, {kThree, true}};
+  Owner owner{kTwo, Incarnation{1}};
+  EXPECT_EQ(ChooseProposer(ShardId{1}, owner, members, kOne, 0), kTwo);
+  EXPECT_EQ(ChooseProposer(ShardId{1}, owner, members, kOne, 1), kOne);
+  members[1].suspected = false;
+  EXPECT_EQ(ChooseProposer(ShardId{1}, owner, members, kOne, 1), kTwo);
+  EXPECT_EQ(ChooseProposer(ShardId{1}, owner, members, kOne, 3), kOne) << "silent for several tries";
+}
+
+TEST(BarrierTest, IsReadyOnceAMajorityAnsweredAndItsIndexIsChosen) {
+  Barrier barrier(ShardId{0}, 3);
+  BarrierEffects start = barrier.Read(1, LogIndex{5}, LogIndex{5}, 0);
+  ASSERT_TRUE(start.broadcast.has_value());
+  EXPECT_TRUE(start.ready.empty());
+  BarrierAnswer answer{ShardId{0}, start.broadcast->round, LogIndex{6}, LogIndex{5}};
+  BarrierEffects majority = barrier.Answer(1, answer, LogIndex{5}, LogIndex{5}, 10);
+  EXPECT_TRUE(majority.ready.empty()) << "index 6 is in doubt";
+  EXPECT_FALSE(barrier.Overdue(9).has_value());
+  EXPECT_EQ(barrier.Overdue(10), LogIndex{6});
+  EXPECT_EQ(barrier.Chosen(LogIndex{6}).ready, std::vector<ReadTicket>({1}));
+}
+
+TEST(BarrierTest, AReadJoinsOnlyARoundThatWasNotSentYet) {
+  Barrier barrier(ShardId{0}, 3);
+  uint64_t first = barrier.Read(1, LogIndex{5}, LogIndex{5}, 0).broadcast->round;
+  EXPECT_FALSE(barrier.Read(2, LogIndex{5}, LogIndex{5}, 1).broadcast.has_value());
+  EXPECT_FALSE(barrier.Read(3, LogIndex{5}, LogIndex{5}, 2).broadcast.has_value());
+  BarrierEffects end = barrier.Answer(1, {ShardId{0}, first, LogIndex{5}, LogIndex{5}}, LogIndex{5}, LogIndex{5}, 3);
+  EXPECT_EQ(end.ready, std::vector<ReadTicket>({1}));
+  ASSERT_TRUE(end.broadcast.has_value()) << "the others share the next round";
+  EXPECT_TRUE(barrier.Answer(2, {ShardId{0}, first, LogIndex{5}, LogIndex{5}}, LogIndex{5}, LogIndex{5}, 4).ready.empty())
+      << "an answer to an older round counts for nothing";
+  BarrierEffects next =
+      barrier.Answer(2, {ShardId{0}, end.broadcast->round, LogIndex{5}, LogIndex{5}}, LogIndex{5}, LogIndex{5}, 5);
+  EXPECT_EQ(next.ready, std::vector<ReadTicket>({2, 3}));
+}
+
+TEST(BarrierTest, TheSameMemberCountsOnce) {
+  Barrier barrier(ShardId{0}, 5);
+  uint64_t round = barrier.Read(1, LogIndex{5}, LogIndex{5}, 0).broadcast->round;
+  BarrierAnswer answer{ShardId{0}, round, LogIndex{5}, LogIndex{5}};
+  EXPECT_TRUE(barrier.Answer(1, answer, LogIndex{5}, LogIndex{5}, 1).ready.empty());
+  EXPECT_TRUE(barrier.Answer(1, answer, LogIndex{5}, LogIndex{5}, 1).ready.empty());
+  EXPECT_EQ(barrier.Answer(2, answer, LogIndex{5}, LogIndex{5}, 1).ready.size(), 1u);
+}
+
+class OneLog : public testing::Test {
+ protected:
+  Effects Step(const ShardLogEvent& event) { return log_.Step(event, Moment{now_, now_, 0, 1000}); }
+  Random random_{1};
+  int64_t now_ = 1'000'000;
+  ShardLog log_{ShardLogOptions{ShardId{0}, kOne, Incarnation{9}, {kOne, kTwo, kThree}, Digest{}}, random_};
+};
+
+TEST_F(OneLog, AFirstWriteRevealsNothingBeforeItsPromiseIsDurable) {
+  auto bytes = std::make_shared<const std::string>(EncodeCommand(MachineId::kTxn, "pay"));
+  Effects effects = Step(event::Proposed{{{bytes, Urgency::kNow, 0}}});
+  ASSERT_EQ(effects.persist.size(), 1u);
+  EXPECT_TRUE(effects.send.empty());
+  EXPECT_EQ(effects.persist[0].record.promised, Ballot::Of(1, kOne));
+  Effects durable = Step(event::Persisted{effects.persist[0].index, effects.persist[0].serial});
+  EXPECT_EQ(durable.send.size(), 2u);
+  EXPECT_EQ(durable.send[0].message.mine.promised, Ballot::Of(1, kOne));
+}
+
+TEST_F(OneLog, ALazyCommandWaitsForCompany) {
+  auto bytes = std::make_shared<const std::string>(EncodeCommand(MachineId::kTxn, "finish"));
+  Effects effects = Step(event::Proposed{{{bytes, Urgency::kLazy, 0}}});
+  EXPECT_TRUE(effects.persist.empty());
+  EXPECT_EQ(effects.wake_at_us, now_ + limits::kLazyCommandDelayUs);
+  now_ = effects.wake_at_us;
+  EXPECT_EQ(Step(event::Tick{}).persist.size(), 1u);
+}
+
+TEST_F(OneLog, StopsVotingWhenToldOfARecordNewerThanItsDisk) {
+  PaxosMessage message;
+  message.index = LogIndex{1};
+  message.yours.promised = Ballot::Of(4, kTwo);
+  message.mine.promised = Ballot::Of(5, kTwo);
+  message.ask = true;
+  Effects effects = Step(event::Received{kTwo, message});
+  EXPECT_FALSE(log_.voting());
+  EXPECT_TRUE(effects.persist.empty());
+  EXPECT_TRUE(effects.send.empty());
+}
+
+TEST_F(OneLog, TwoValuesAtOneBallotStopTheReplica) {
+  auto first = std::make_shared<const std::string>(EncodeEnvelope(Owner{kTwo, Incarnation{1}}, 1, {}));
+  auto second = std::make_shared<const std::string>(EncodeEnvelope(Owner{kTwo, Incarnation{1}}, 2, {}));
+  PaxosMessage message;
+  message.index = LogIndex{1};
+  message.proposed = Ballot::Of(1, kTwo);
+  message.proposed_digest = Sha256(*first);
+  message.value = first;
+  EXPECT_EQ(Step(event::Received{kTwo, message}).persist.size(), 1u);
+  message.proposed_digest = Sha256(*second);
+  message.value = second;
+  EXPECT_FALSE(Step(event::Received{kTwo, message}).fatal.empty());
+}
+
+}  // namespace
+}  // namespace paxledger
