@@ -10,13 +10,12 @@
 #include <random>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "base/bytes.h"
+#include "base/limits.h"
 #include "base/random.h"
 #include "cluster/genesis.h"
-#include "ops/ledgerd/command_line.h"
+#include "ops/ledgerctl/arguments.h"
 
 namespace paxledger {
 namespace {
@@ -33,7 +32,8 @@ absl::StatusOr<std::vector<Member>> ReadMembers(const std::string& names, const 
   for (absl::string_view pair : absl::StrSplit(peers, ',', absl::SkipEmpty())) {
     std::vector<std::string> parts = absl::StrSplit(pair, absl::MaxSplits('=', 1));
     if (parts.size() != 2 || !addresses.emplace(parts[0], parts[1]).second) {
-      return absl::InvalidArgumentError(absl::StrCat("--peers: \"", pair, "\" is not name=host:port, or comes twice"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("--peers: \"", pair, "\" is not name=host:port, or comes twice"));
     }
   }
   std::vector<Member> members;
@@ -52,26 +52,31 @@ absl::StatusOr<std::vector<Member>> ReadMembers(const std::string& names, const 
 }
 
 absl::StatusOr<InitOptions> ReadOptions(const std::vector<std::string>& words) {
-  absl::StatusOr<CommandLine> line = CommandLine::Parse(words, {"data-centres", "shards", "peers", "out"});
+  absl::StatusOr<Arguments> line = Arguments::Parse({{"data-centres", "NAME,...", "", ""},
+                                                     {"peers", "NAME=HOST:PORT,...", "", ""},
+                                                     {"shards", "N", "12", ""},
+                                                     {"out", "FILE", "genesis.json", ""}},
+                                                    words);
   if (!line.ok()) return line.status();
-  absl::StatusOr<std::string> names = line->Get("data-centres");
-  if (!names.ok()) return names.status();
-  absl::StatusOr<std::string> peers = line->Get("peers");
-  if (!peers.ok()) return peers.status();
-  absl::StatusOr<std::vector<Member>> members = ReadMembers(*names, *peers);
-  if (!members.ok()) return members.status();
-  InitOptions options{.members = *std::move(members), .shards = 0, .out = line->GetOr("out", "genesis.json")};
-  if (!absl::SimpleAtoi(line->GetOr("shards", "12"), &options.shards)) {
-    return absl::InvalidArgumentError("--shards must be a number");
+  if (!line->positional().empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", line->positional()[0], "\""));
   }
-  return options;
+  if (!line->Given("data-centres") || !line->Given("peers")) {
+    return absl::InvalidArgumentError("--data-centres and --peers must be given");
+  }
+  absl::StatusOr<std::vector<Member>> members = ReadMembers(line->Get("data-centres"), line->Get("peers"));
+  if (!members.ok()) return members.status();
+  absl::StatusOr<uint64_t> shards = line->GetNumber("shards", 1, limits::kShardsMax);
+  if (!shards.ok()) return shards.status();
+  return InitOptions{*std::move(members), static_cast<uint32_t>(*shards), line->Get("out")};
 }
 
 // Made anew and synced, or nothing.
 bool WriteNewFile(const std::string& path, const std::string& text) {
   int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd < 0) return false;
-  bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+  bool written =
+      ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
   int failure = errno;
   ::close(fd);
   if (!written) ::unlink(path.c_str());
@@ -81,26 +86,26 @@ bool WriteNewFile(const std::string& path, const std::string& text) {
 
 }  // namespace
 
-ExitCode RunInit(const std::vector<std::string>& words) {
+NodeExit RunInit(const std::vector<std::string>& words) {
   absl::StatusOr<InitOptions> options = ReadOptions(words);
   if (!options.ok()) {
     std::fprintf(stderr, "ledgerd init: %s\n", std::string(options.status().message()).c_str());
-    return ExitCode::kUsage;
+    return NodeExit::kUsage;
   }
   std::random_device device;
   Random random((uint64_t{device()} << 32) | device());
   absl::StatusOr<Genesis> genesis = CreateGenesis(options->shards, options->members, random);
   if (!genesis.ok()) {
     std::fprintf(stderr, "ledgerd init: %s\n", std::string(genesis.status().message()).c_str());
-    return ExitCode::kUsage;
+    return NodeExit::kUsage;
   }
   if (!WriteNewFile(options->out, FormatGenesis(*genesis))) {
     std::fprintf(stderr, "ledgerd init: %s: %s\n", options->out.c_str(), std::strerror(errno));
-    return ExitCode::kMachine;
+    return NodeExit::kMachine;
   }
   std::printf("%s: cluster %s of %zu data centres and %u shards\n", options->out.c_str(),
               genesis->cluster_id.c_str(), genesis->members.size(), genesis->shards);
-  return ExitCode::kOk;
+  return NodeExit::kOk;
 }
 
 }  // namespace paxledger

@@ -2,8 +2,8 @@
 #include <string>
 #include <vector>
 
-#include "ops/ledgerd/exit_code.h"
 #include "ops/ledgerd/init_command.h"
+#include "ops/ledgerd/node_exit.h"
 #include "ops/ledgerd/run_command.h"
 
 namespace paxledger {
@@ -34,11 +34,11 @@ Exit codes:
 int Main(const std::vector<std::string>& words) {
   if (!words.empty() && (words[0] == "--help" || words[0] == "-h" || words[0] == "help")) {
     std::fputs(kHelp, stdout);
-    return static_cast<int>(ExitCode::kOk);
+    return static_cast<int>(NodeExit::kOk);
   }
   if (words.empty() || (words[0] != "init" && words[0] != "run")) {
     std::fputs("usage: ledgerd init ... | ledgerd run --config FILE; see ledgerd --help\n", stderr);
-    return static_cast<int>(ExitCode::kUsage);
+    return static_cast<int>(NodeExit::kUsage);
   }
   std::vector<std::string> rest(words.begin() + 1, words.end());
   return static_cast<int>(words[0] == "init" ? RunInit(rest) : RunNode(rest));

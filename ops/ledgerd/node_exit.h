@@ -1,0 +1,18 @@
+#pragma once
+
+namespace paxledger {
+
+/// How `ledgerd` ends; numbers as in sysexits.h where it has one. Documented by `ledgerd --help`, relied on
+/// by scripts.
+enum class NodeExit : int {
+  kOk = 0,
+  kUsage = 64,            // the command line
+  kData = 65,             // data damaged, or of a newer format
+  kPortTaken = 69,        // or an address that this machine does not have
+  kRefusedByPeers = 70,   // another cluster or protocol, or a newer process of this replica is known
+  kMachine = 71,          // the file system or another part of the machine refused
+  kDirectoryLocked = 75,  // another process uses the data directory
+  kConfiguration = 78,    // a wrong key or value, a file or certificate that cannot be used
+};
+
+}  // namespace paxledger

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ops/ledgerd/node_exit.h"
+
+namespace paxledger {
+
+/// `ledgerd run`: a node from its start to its end, which SIGTERM or SIGINT asks for, or its peers.
+NodeExit RunNode(const std::vector<std::string>& words);
+
+}  // namespace paxledger
