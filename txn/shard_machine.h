@@ -97,7 +97,7 @@ class ShardMachine : public StateMachine {
   LogIndex applied() const override;
   void Apply(LogIndex index, const Envelope& entry, const Digest& value_digest) override;
 
-  /// Writes a checkpoint now if anything changed; `done` once it is durable. For a planned stop.
+  /// Writes a checkpoint, after the one under way if any; `done` once it is durable. For a planned stop.
   void Checkpoint(absl::AnyInvocable<void()> done);
 
   LogTime clock() const;
@@ -108,7 +108,8 @@ class ShardMachine : public StateMachine {
   /// The vote recorded for the try, or what a Prepare of it would be told without recording (kSuperseded, kFinished,
   /// kConflict); nullopt: nothing is known of it here.
   std::optional<Vote> FindVote(const Try& of);
-  /// The records of an id: one at its home, elsewhere perhaps one per digest. Newest attempt only.
+  /// The records of an id, newest attempt only, one per digest. At its home the one that the id is bound to comes first, and
+  /// all others are conflicts.
   std::vector<TransactionRecord> FindTransaction(const LedgerKey& key);
   /// Accounts of `ledger` whose id is above `after` and starts with `prefix`, in order of id, without clearing accounts.
   std::vector<AccountRow> ListAccounts(std::string_view ledger, std::string_view prefix, std::string_view after,

@@ -1,0 +1,110 @@
+#include "txn/checkpoint.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "txn/state_rows.h"
+
+namespace paxledger {
+namespace {
+constexpr uint8_t kVersion = 1;
+}  // namespace
+
+Checkpoints::Checkpoints(ShardState& state, Engine& engine, uint32_t commands_between)
+    : state_(state),
+      engine_(engine),
+      commands_between_(commands_between),
+      self_(std::make_shared<Checkpoints*>(this)) {}
+
+std::string Checkpoints::EncodeHead() const {
+  std::string value;
+  ByteWriter out(&value);
+  out.U8(kVersion);
+  out.Varint(state_.applied.value);
+  out.I64(state_.clock.value);
+  out.Raw(state_.journal.view());
+  out.Raw(state_.digest.value().view());
+  out.Varint(state_.tries.next_sequence());
+  state_.books.Write(out);
+  return value;
+}
+
+absl::Status Checkpoints::DecodeHead(std::string_view value, uint64_t* next_sequence) {
+  ByteReader in(value);
+  if (in.U8() != kVersion) in.Fail();
+  state_.applied = LogIndex{in.Varint()};
+  state_.clock = LogTime{in.I64()};
+  state_.journal = Digest::FromRaw(in.Raw(32));
+  state_.digest.set_value(Digest::FromRaw(in.Raw(32)));
+  *next_sequence = in.Varint();
+  state_.books.Read(in);
+  return in.AtEnd() ? absl::OkStatus() : absl::DataLossError("the head row of a shard is damaged");
+}
+
+absl::Status Checkpoints::Recover() {
+  absl::StatusOr<std::optional<std::string>> head =
+      engine_.Get(Table::kState, StateRowKey(state_.shard, StateRow::kHead, {}));
+  if (!head.ok()) return head.status();
+  if (!head->has_value()) return absl::OkStatus();
+  uint64_t next_sequence = 0;
+  if (absl::Status status = DecodeHead(**head, &next_sequence); !status.ok()) return status;
+  state_.ids.set_base(state_.applied);
+  if (absl::Status status = state_.accounts.Recover(); !status.ok()) return status;
+  return state_.tries.Recover(engine_, state_.accounts, next_sequence);
+}
+
+void Checkpoints::AfterEntry(uint32_t commands) {
+  // An empty entry counts too: what matters is how much would have to be replayed.
+  commands_ += std::max(commands, 1u);
+  if (!running_ && commands_ >= commands_between_) Begin();
+}
+
+void Checkpoints::Request(absl::AnyInvocable<void()> done) {
+  if (running_) {
+    waiting_next_.push_back(std::move(done));
+    return;
+  }
+  waiting_.push_back(std::move(done));
+  Begin();
+}
+
+void Checkpoints::Begin() {
+  Check(!running_, "one checkpoint at a time");
+  running_ = true;
+  commands_ = 0;
+  base_ = state_.applied;
+  batch_ = EngineBatch();
+  state_.accounts.AppendRows(&batch_);
+  state_.tries.AppendRows(&batch_);
+  batch_.Add(EngineBatch::Put{Table::kState, StateRowKey(state_.shard, StateRow::kHead, {}), EncodeHead()});
+  std::vector<EngineRow> ids = state_.ids.Freeze();
+  if (ids.empty()) {
+    OnIngested();
+    return;
+  }
+  engine_.Ingest(Table::kTables, std::move(ids), [self = std::weak_ptr<Checkpoints*>(self_)] {
+    if (std::shared_ptr<Checkpoints*> alive = self.lock()) (*alive)->OnIngested();
+  });
+}
+
+void Checkpoints::OnIngested() {
+  engine_.Write(std::exchange(batch_, EngineBatch()), Durability::kSync,
+                [self = std::weak_ptr<Checkpoints*>(self_)] {
+                  if (std::shared_ptr<Checkpoints*> alive = self.lock()) (*alive)->OnWritten();
+                });
+}
+
+void Checkpoints::OnWritten() {
+  state_.ids.RowsWritten(base_);
+  state_.accounts.RowsWritten();
+  running_ = false;
+  std::vector<absl::AnyInvocable<void()>> done = std::exchange(waiting_, std::exchange(waiting_next_, {}));
+  if (!waiting_.empty() || commands_ >= commands_between_) Begin();
+  for (absl::AnyInvocable<void()>& callback : done) callback();
+}
+
+}  // namespace paxledger
