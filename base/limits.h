@@ -22,6 +22,7 @@ inline constexpr int64_t kClockSkewMaxUs = 500'000;         // transactions.md r
 inline constexpr size_t kTransfersPerTransactionMax = 1000;
 inline constexpr size_t kTransactionBytesMax = 256 << 10;
 inline constexpr size_t kBlockersNamedMax = 16;
+inline constexpr size_t kTransactionsInFlightMax = 65'536;  // at one gateway
 inline constexpr int64_t kRecoveryGraceUs = 2'000'000;      // transactions.md rule 18
 
 // HTTPS
@@ -36,7 +37,7 @@ inline constexpr size_t kCodeBytesMax = 64;                 // a transfer's `cod
 inline constexpr size_t kReferenceBytesMax = 256;           // a transfer's `reference`
 inline constexpr size_t kJsonDepthMax = 32;
 inline constexpr size_t kJsonNodesMax = 2 << 20;            // values and member names in one body
-inline constexpr size_t kFieldErrorsMax = 64;               // named in one problem document; the rest are left out
+inline constexpr size_t kFieldErrorsMax = 16;               // named of one object; the rest are left out
 inline constexpr size_t kConnectionsMax = 4096;             // of one node's HTTPS door
 inline constexpr size_t kRequestsInFlightMax = 2048;
 inline constexpr size_t kBodyBytesInFlightMax = 256 << 20;  // announced by requests that are being read or answered
