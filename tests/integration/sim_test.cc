@@ -1,0 +1,36 @@
+#include <gtest/gtest.h>
+
+#include "tests/sim/world.h"
+
+namespace paxledger::sim {
+namespace {
+
+SimOptions OfSeed(uint64_t seed) {
+  SimOptions options;
+  options.seed = seed;
+  options.seconds = 20;
+  options.transfers = 300;
+  return options;
+}
+
+TEST(LedgerSim, SameSeedGivesTheSameTrace) {
+  SimReport first = RunWorld(OfSeed(4), Verbosity::kQuiet);
+  SimReport second = RunWorld(OfSeed(4), Verbosity::kQuiet);
+  EXPECT_EQ(first.hash, second.hash);
+  EXPECT_EQ(first.events, second.events);
+  SimReport other = RunWorld(OfSeed(5), Verbosity::kQuiet);
+  EXPECT_NE(first.hash, other.hash);
+}
+
+class LedgerSimSeed : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(LedgerSimSeed, KeepsEveryPromiseUnderFaultsAndSettlesAfterThem) {
+  SimReport report = RunWorld(OfSeed(GetParam()), Verbosity::kQuiet);
+  EXPECT_EQ(report.failure, "") << "replay: ledger-sim --seed " << GetParam() << " --seconds 20 --transfers 300";
+  EXPECT_GT(report.committed, 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixed, LedgerSimSeed, testing::Range(uint64_t{100}, uint64_t{140}));
+
+}  // namespace
+}  // namespace paxledger::sim

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "base/random.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/sim_cluster.h"
+
+namespace paxledger::sim {
+
+/// Does to a cluster what the plan says, until it is told to stop; then it heals what it broke, but for a data centre that
+/// died for good.
+class Faults {
+ public:
+  Faults(SimCluster& cluster, const Plan& plan, uint64_t seed) : cluster_(cluster), plan_(plan), random_(seed) {}
+  void Start();
+  void StopAndHeal();
+  /// How often each kind of fault struck.
+  const std::map<std::string, uint64_t>& struck() const { return struck_; }
+  /// 0: none.
+  uint32_t dead_for_good() const { return killed_; }
+
+ private:
+  using Act = void (Faults::*)();
+  void Every(int64_t interval_us, const char* name, Act act);
+  void Crash();
+  void Pause();
+  void CutLink();
+  void Partition();
+  void Swizzle();
+  void ResetConnection();
+  void JumpClock();
+  void KillForGood();
+  uint32_t AnyMachine() { return 1 + static_cast<uint32_t>(random_.Below(cluster_.size())); }
+  int64_t UpTo(int64_t most_us) { return random_.Between(most_us / 20, most_us); }
+  template <class Work>
+  void Later(int64_t delay_us, Work work) {
+    cluster_.scheduler().After(delay_us, EventKind::kFault, nullptr, std::move(work));
+  }
+  void CutFor(uint32_t from, uint32_t to, int64_t delay_us, int64_t duration_us);
+
+  SimCluster& cluster_;
+  const Plan& plan_;
+  Random random_;
+  bool stopped_ = false;
+  uint32_t killed_ = 0;
+  std::map<std::string, uint64_t> struck_;
+};
+
+}  // namespace paxledger::sim

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "tests/sim/sim_engine.h"
+#include "tests/sim/sim_network.h"
+
+namespace paxledger::sim {
+
+struct SimOptions {
+  uint64_t seed = 1;
+  int64_t seconds = 60;      // of virtual time under faults
+  uint64_t transfers = 500;  // begun in that time
+  uint32_t data_centres = 0; // 0: drawn
+};
+
+/// What one seed is made of: a swarm, so that each seed switches some kinds of fault on, with rates of its own. An interval
+/// of 0 means never.
+struct Plan {
+  uint32_t data_centres = 3;
+  uint32_t shards = 4;
+  uint32_t checkpoint_commands = 64;
+  size_t cached_accounts = 50'000;
+  NetworkProfile network;
+  DiskProfile disk;
+
+  int64_t crash_every_us = 0;
+  int64_t down_us_max = 3'000'000;
+  int64_t pause_every_us = 0;
+  int64_t pause_us_max = 2'000'000;
+  int64_t cut_every_us = 0;        // one direction of one link
+  int64_t partition_every_us = 0;  // a data centre from all others, or the links clogged one by one (swizzle)
+  int64_t cut_us_max = 3'000'000;
+  int64_t reset_every_us = 0;
+  int64_t clock_jump_every_us = 0;
+  int64_t clock_jump_us_max = 0;
+  int64_t clock_skew_us_max = 0;   // steady
+  int64_t kill_at_us = 0;          // a data centre dies for good
+  uint32_t rare_choices_per_thousand = 0;  // Fault points
+
+  uint32_t clients = 6;
+  uint32_t accounts = 24;
+  uint32_t hot_accounts = 2;
+  int64_t client_timeout_us = 2'000'000;
+  uint32_t answers_lost_per_thousand = 0;
+  uint32_t reads_per_thousand = 200;
+  uint32_t duplicates_per_thousand = 60;
+  uint32_t other_bodies_per_thousand = 30;
+  uint32_t clients_die_per_thousand = 10;
+
+  /// The faults that are on, in a line.
+  std::string Describe() const;
+};
+
+/// The plan of a seed; the seed of everything else that runs in it is drawn after it, from the same `random`.
+Plan DrawPlan(const SimOptions& options, Random& random);
+
+}  // namespace paxledger::sim

@@ -1,0 +1,104 @@
+#include "tests/sim/sim_cluster.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+
+namespace paxledger::sim {
+
+SimCluster::Process::Process(SimCluster& cluster, uint32_t machine, uint64_t seed)
+    : strand(cluster.scheduler_, machine),
+      random(seed),
+      engine(cluster.scheduler_, strand, cluster.machines_[machine].disk, cluster.plan_.disk, seed + 1),
+      transport(cluster.network_, strand, cluster.machines_[machine].clock) {}
+
+SimCluster::SimCluster(const Plan& plan, uint64_t seed)
+    : plan_(plan), random_(seed), network_(scheduler_, plan.network, plan.data_centres, random_.Next()) {
+  machines_.reserve(plan.data_centres + 1);
+  for (uint32_t machine = 0; machine <= plan.data_centres; ++machine) machines_.emplace_back(scheduler_);
+}
+
+SimCluster::~SimCluster() {
+  for (Machine& machine : machines_) {
+    if (machine.process == nullptr) continue;
+    machine.process->strand.Kill();
+    machine.process->node.reset();
+  }
+}
+
+NodeOptions SimCluster::OptionsOf(uint32_t machine) const {
+  NodeOptions options;
+  options.cluster_id = "simulated";
+  options.data_centre = absl::StrCat("dc", machine);
+  options.self = ReplicaId{static_cast<uint16_t>(machine)};
+  for (uint32_t m = 1; m <= plan_.data_centres; ++m) options.members.push_back(ReplicaId{static_cast<uint16_t>(m)});
+  options.shards = plan_.shards;
+  options.genesis = Sha256("simulated genesis");
+  options.checkpoint_commands = plan_.checkpoint_commands;
+  options.cached_accounts_max = plan_.cached_accounts;
+  return options;
+}
+
+void SimCluster::Boot(uint32_t number) {
+  Machine& machine = machines_[number];
+  Check(machine.process == nullptr, "one process runs on a machine");
+  ++machine.lives;
+  machine.process = std::make_unique<Process>(*this, number, random_.Next());
+  Process* process = machine.process.get();
+  scheduler_.Note(EventKind::kFault, number, 0, "boots: life", machine.lives);
+  ReplicaPorts ports;
+  ports.clock = &machine.clock;
+  ports.executor = &process->strand;
+  ports.random = &process->random;
+  ports.engine = &process->engine;
+  ports.transport = &process->transport;
+  ports.metrics = &process->metrics;
+  process->node = std::make_unique<Node>(OptionsOf(number), ports);
+  absl::Status recovered = process->node->Recover([this, process, number] {
+    process->ready = true;
+    process->transport.Listen(process->node->replica(), process->node->replica().incarnation());
+    process->node->Start();
+    scheduler_.Note(EventKind::kFault, number, 0, "serves");
+  });
+  if (!recovered.ok()) {
+    on_failure(absl::StrCat("dc", number, " cannot start again: ", recovered.ToString()));
+    return;
+  }
+  on_recovered(number);
+  process->strand.set_after_work([this, number] { on_work(number); });
+}
+
+void SimCluster::Crash(uint32_t number, SimNetwork::Death death) {
+  Machine& machine = machines_[number];
+  if (machine.process == nullptr) return;
+  scheduler_.Note(EventKind::kFault, number, 0, "dies with unsynced batches", machine.disk.unsynced());
+  Process& process = *machine.process;
+  process.strand.Kill();
+  if (process.ready) network_.Leave(number, death);
+  process.engine.Crash(random_);
+  process.node.reset();
+  process.strand.Forget();
+  dead_.push_back(std::move(machine.process));
+  on_death(number);
+}
+
+void SimCluster::Pause(uint32_t number) {
+  if (!running(number) || paused(number)) return;
+  scheduler_.Note(EventKind::kFault, number, 0, "is paused");
+  machines_[number].process->strand.Pause();
+  if (machines_[number].process->ready) network_.Pause(number);
+}
+
+void SimCluster::Resume(uint32_t number) {
+  if (!paused(number)) return;
+  scheduler_.Note(EventKind::kFault, number, 0, "goes on");
+  machines_[number].process->strand.Resume();
+}
+
+Node* SimCluster::node(uint32_t number) {
+  Machine& machine = machines_[number];
+  return machine.process != nullptr ? machine.process->node.get() : nullptr;
+}
+
+}  // namespace paxledger::sim

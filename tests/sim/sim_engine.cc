@@ -1,0 +1,197 @@
+#include "tests/sim/sim_engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/check.h"
+
+namespace paxledger::sim {
+
+/// Reads the live rows for as long as nothing changes, and a copy after that.
+class SimCursor : public EngineCursor {
+ public:
+  SimCursor(SimDisk& disk, Table table, std::string_view begin, std::string_view end)
+      : disk_(disk), rows_(&disk.tables_[static_cast<size_t>(table)]), end_(end) {
+    at_ = rows_->lower_bound(std::string(begin));
+    disk_.open_cursors_.push_back(this);
+  }
+  ~SimCursor() override { Forget(); }
+
+  bool valid() const override { return at_ != rows_->end() && (end_.empty() || at_->first < end_); }
+  std::string_view key() const override { return at_->first; }
+  std::string_view value() const override { return at_->second; }
+  void Next() override { ++at_; }
+  absl::Status status() const override { return absl::OkStatus(); }
+
+  /// Keeps the rows that are left as they stand now.
+  void Copy() {
+    for (; valid(); ++at_) copy_.insert(copy_.end(), {at_->first, at_->second});
+    rows_ = &copy_;
+    at_ = copy_.begin();
+  }
+
+ private:
+  void Forget() { std::erase(disk_.open_cursors_, this); }
+
+  SimDisk& disk_;
+  const Rows* rows_;
+  Rows copy_;
+  std::string end_;
+  Rows::const_iterator at_;
+};
+
+void SimDisk::BeforeChange() {
+  for (SimCursor* cursor : open_cursors_) cursor->Copy();
+  open_cursors_.clear();
+}
+
+void SimDisk::Set(Table table, const std::string& key, std::optional<std::string> value, std::vector<Old>* undo) {
+  Rows& rows = tables_[static_cast<size_t>(table)];
+  auto at = rows.find(key);
+  if (undo != nullptr) {
+    undo->push_back(Old{table, key, at == rows.end() ? std::nullopt : std::optional(std::move(at->second))});
+  }
+  if (!value.has_value()) {
+    if (at != rows.end()) rows.erase(at);
+  } else if (at != rows.end()) {
+    at->second = *std::move(value);
+  } else {
+    rows.emplace(key, *std::move(value));
+  }
+}
+
+void SimDisk::Apply(Pending& pending) {
+  BeforeChange();
+  for (const EngineBatch::Change& change : pending.batch.changes()) {
+    if (const auto* put = std::get_if<EngineBatch::Put>(&change)) {
+      Set(put->table, put->key, put->value, &pending.undo);
+    } else if (const auto* erase = std::get_if<EngineBatch::Delete>(&change)) {
+      Set(erase->table, erase->key, std::nullopt, &pending.undo);
+    } else if (const auto* range = std::get_if<EngineBatch::DeleteRange>(&change)) {
+      const Rows& rows = tables_[static_cast<size_t>(range->table)];
+      std::vector<std::string> keys;
+      for (auto at = rows.lower_bound(range->begin); at != rows.end() && at->first < range->end; ++at) {
+        keys.push_back(at->first);
+      }
+      for (const std::string& key : keys) Set(range->table, key, std::nullopt, &pending.undo);
+    }
+  }
+  pending.readable = true;
+}
+
+void SimDisk::Undo(Pending& pending) {
+  BeforeChange();
+  for (auto old = pending.undo.rbegin(); old != pending.undo.rend(); ++old) {
+    Set(old->table, old->key, std::move(old->value), nullptr);
+  }
+}
+
+void SimDisk::MakeReadable(size_t count) {
+  for (Pending& pending : unsynced_) {
+    if (count == 0) break;
+    if (pending.readable) continue;
+    Apply(pending);
+    --count;
+  }
+}
+
+void SimDisk::MakeDurable(size_t count) {
+  Check(count <= unsynced_.size(), "only what was written is synced");
+  for (size_t i = 0; i < count; ++i) {
+    Check(unsynced_.front().readable, "a durable batch is readable");
+    unsynced_.pop_front();
+  }
+  ++syncs_;
+}
+
+void SimDisk::AddRows(Table table, std::vector<EngineRow> rows) {
+  BeforeChange();
+  for (EngineRow& row : rows) Set(table, row.key, std::move(row.value), nullptr);
+}
+
+void SimDisk::Crash(Random& random) {
+  size_t kept = random.Below(unsynced_.size() + 1);
+  while (unsynced_.size() > kept) {
+    if (unsynced_.back().readable) Undo(unsynced_.back());
+    unsynced_.pop_back();
+    ++batches_lost_;
+  }
+  for (Pending& pending : unsynced_) {
+    if (!pending.readable) Apply(pending);
+  }
+  unsynced_.clear();
+}
+
+void SimEngine::Write(EngineBatch batch, Durability durability, absl::AnyInvocable<void()> done) {
+  disk_.Append(std::move(batch));
+  waiting_.push_back({durability, std::move(done)});
+  if (!writing_) StartWriter();
+}
+
+void SimEngine::StartWriter() {
+  writing_ = true;
+  // The writer starts a moment later, so that it collects what the strand writes in one go.
+  scheduler_.After(1, EventKind::kDisk, nullptr, [this] {
+    if (crashed_) return;
+    size_t count = waiting_.size();
+    bool sync = std::ranges::any_of(waiting_, [](const Waiting& w) { return w.durability == Durability::kSync; });
+    int64_t delay = profile_.lazy_us;
+    if (sync) {
+      delay = random_.Between(profile_.sync_us_min, profile_.sync_us_max);
+      if (random_.Chance(profile_.slow_per_thousand, 1000)) delay += random_.Between(0, profile_.slow_us_max);
+    }
+    Durability durability = sync ? Durability::kSync : Durability::kLazy;
+    scheduler_.After(delay, EventKind::kDisk, nullptr, [this, count, durability] {
+      if (!crashed_) WriterDone(count, durability);
+    });
+  });
+}
+
+void SimEngine::WriterDone(size_t count, Durability durability) {
+  disk_.MakeReadable(count);
+  if (durability == Durability::kSync) disk_.MakeDurable(disk_.unsynced() - (waiting_.size() - count));
+  for (size_t i = 0; i < count; ++i) {
+    absl::AnyInvocable<void()> done = std::move(waiting_.front().done);
+    waiting_.pop_front();
+    if (done) strand_.Post(std::move(done));
+  }
+  writing_ = false;
+  if (!waiting_.empty()) StartWriter();
+}
+
+void SimEngine::Ingest(Table table, std::vector<EngineRow> rows, absl::AnyInvocable<void()> done) {
+  auto file = std::make_shared<File>(File{table, std::move(rows), std::move(done)});
+  files_.push_back(file);
+  int64_t delay = random_.Between(100, profile_.ingest_us_max);
+  scheduler_.After(delay, EventKind::kDisk, nullptr, [this, file] {
+    if (!crashed_) {
+      disk_.AddRows(file->table, std::move(file->rows));
+      std::erase(files_, file);
+    }
+    if (file->done) strand_.Post(std::move(file->done));
+  });
+}
+
+absl::StatusOr<std::optional<std::string>> SimEngine::Get(Table table, std::string_view key) {
+  const Rows& rows = disk_.rows(table);
+  auto at = rows.find(ToAbsl(key));
+  if (at == rows.end()) return std::optional<std::string>();
+  return std::optional<std::string>(at->second);
+}
+
+std::unique_ptr<EngineCursor> SimEngine::Scan(Table table, std::string_view begin, std::string_view end) {
+  return std::make_unique<SimCursor>(disk_, table, begin, end);
+}
+
+void SimEngine::Crash(Random& random) {
+  crashed_ = true;
+  disk_.Crash(random);
+  for (const std::shared_ptr<File>& file : files_) {
+    // A file that was linked just before the end is there, one that was not is not.
+    if (random.Chance(1, 2)) disk_.AddRows(file->table, std::move(file->rows));
+  }
+  files_.clear();
+}
+
+}  // namespace paxledger::sim

@@ -1,0 +1,270 @@
+#include "tests/sim/workload.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "txn/placement.h"
+
+namespace paxledger::sim {
+namespace {
+constexpr char kLedger[] = "main";
+constexpr char kWorld[] = "world";
+constexpr char kAsset[] = "USD/2";
+constexpr uint64_t kFunds = 1'000;
+}  // namespace
+
+Workload::Workload(SimCluster& cluster, const Plan& plan, History& history, uint64_t seed)
+    : cluster_(cluster),
+      plan_(plan),
+      history_(history),
+      random_(seed),
+      strand_(cluster.scheduler(), 0),
+      door_(cluster, strand_, plan, random_.Next()) {
+  BuildAccounts();
+}
+
+Workload::~Workload() {
+  strand_.Kill();
+  tasks_.Abandon();
+}
+
+void Workload::BuildAccounts() {
+  auto add = [this](std::string id, LimitRule limit, Amount overdraft) {
+    AccountSpec spec;
+    spec.asset = kAsset;
+    spec.limit = limit;
+    spec.overdraft = overdraft;
+    spec.normal_side = limit == LimitRule::kCreditsMustNotExceedDebits ? Side::kDebit : Side::kCredit;
+    accounts_.push_back({{kLedger, std::move(id)}, std::move(spec)});
+  };
+  add(kWorld, LimitRule::kNone, 0);
+  for (uint32_t i = 0; i < plan_.accounts; ++i) {
+    uint64_t kind = random_.Below(10);
+    if (kind == 0 && i >= plan_.hot_accounts) {
+      add(absl::StrCat("loan-", i), LimitRule::kCreditsMustNotExceedDebits, 0);
+    } else if (kind == 1) {
+      add(absl::StrCat("free-", i), LimitRule::kNone, 0);
+    } else {
+      add(absl::StrCat("acct-", i), LimitRule::kDebitsMustNotExceedCredits, random_.Chance(1, 5) ? 100 : 0);
+    }
+  }
+}
+
+// --- what clients do ------------------------------------------------------------------------------------------------
+
+void Workload::StartSetup() { tasks_.Spawn(Setup()); }
+
+Task<void> Workload::OpenAll() {
+  size_t opened = 0;
+  while (opened < accounts_.size()) {
+    uint32_t machine = OtherMachine(0);
+    Door::Send<std::vector<OpenAccountResult>> send = [this](Node& node, Deadline deadline, auto done) {
+      node.OpenAccounts(accounts_, deadline, std::move(done));
+    };
+    absl::StatusOr<std::vector<OpenAccountResult>> results = co_await door_.Call(machine, std::move(send));
+    opened = 0;
+    if (results.ok()) {
+      for (const OpenAccountResult& result : *results) opened += result.failure.ok() ? 1 : 0;
+    }
+    if (opened < accounts_.size()) co_await SleepFor(strand_, absl::Milliseconds(50));
+  }
+}
+
+Task<void> Workload::Setup() {
+  co_await OpenAll();
+  for (const OpenAccountRequest& account : accounts_) history_.OpenedAccount(account.key.id, account.spec);
+  for (const OpenAccountRequest& account : accounts_) {
+    if (account.spec.limit != LimitRule::kDebitsMustNotExceedCredits) continue;
+    Transaction fund;
+    fund.ledger = kLedger;
+    fund.id = absl::StrCat("fund-", account.key.id);
+    Transfer& transfer = fund.transfers.emplace_back();
+    transfer.id = fund.id;
+    transfer.debit_account = kWorld;
+    transfer.credit_account = account.key.id;
+    transfer.amount = kFunds;
+    co_await Drive(1, history_.Begin(std::move(fund)));
+  }
+  ready_ = true;
+}
+
+void Workload::StartClients(uint64_t transfers, int64_t duration_us) {
+  int64_t think_us = duration_us * plan_.clients / static_cast<int64_t>(transfers);
+  for (uint32_t c = 0; c < plan_.clients; ++c) tasks_.Spawn(Client(1 + c % cluster_.size(), think_us));
+}
+
+void Workload::Finish() {
+  finishing_ = true;
+  door_.Calm();
+}
+
+void Workload::Look(uint32_t machine) { tasks_.Spawn(LookAt(machine)); }
+
+Task<void> Workload::LookAt(uint32_t machine) {
+  for (;;) {
+    Door::Send<absl::StatusOr<AccountPage>> send = [](Node& node, Deadline deadline, auto done) {
+      node.ListAccounts(kLedger, "", "", 1, ReadMode::kStrong, deadline, std::move(done));
+    };
+    absl::StatusOr<absl::StatusOr<AccountPage>> page = co_await door_.Call(machine, std::move(send));
+    bool seen = page.ok() && page->ok();
+    if (seen) break;
+    co_await SleepFor(strand_, absl::Milliseconds(100));
+  }
+  ++looked_;
+}
+
+Task<void> Workload::Client(uint32_t home, int64_t think_us) {
+  while (!finishing_) {
+    co_await SleepFor(strand_, absl::Microseconds(random_.Between(0, 2 * think_us)));
+    if (!finishing_) co_await OneOperation(home);
+  }
+}
+
+Task<void> Workload::OneOperation(uint32_t home) {
+  uint64_t roll = random_.Below(1000);
+  bool reads = roll < plan_.reads_per_thousand;
+  if (reads) {
+    co_await ReadAnAccount(home);
+    if (random_.Chance(1, 4)) co_await ReadSomeTransaction(home);
+  }
+  if (random_.Chance(plan_.duplicates_per_thousand, 1000)) {
+    co_await Drive(home, AnyKnownBody());
+  } else if (random_.Chance(plan_.other_bodies_per_thousand, 1000)) {
+    Transaction other = NewTransaction();
+    other.id = history_.BodyOf(AnyKnownBody()).id;
+    if (other.transfers.size() == 1) other.transfers[0].id = other.id;
+    co_await Drive(home, history_.Begin(std::move(other)));
+  } else {
+    co_await Drive(home, history_.Begin(NewTransaction()));
+  }
+}
+
+// Sends the body, here or elsewhere, until an outcome is told.
+Task<void> Workload::Drive(uint32_t home, History::BodyId body) {
+  std::string token;
+  uint32_t machine = home;
+  for (uint32_t tries = 0;; ++tries) {
+    if (!finishing_ && ready_ && random_.Chance(plan_.clients_die_per_thousand, 1000)) break;
+    Fate fate = co_await OneTry(machine, body, &token);
+    if (fate == Fate::kEnded) break;
+    machine = OtherMachine(machine);
+    int64_t wait_us = random_.Between(1'000, 20'000 << (tries < 6 ? tries : 6));
+    co_await SleepFor(strand_, absl::Microseconds(wait_us));
+  }
+}
+
+Task<Workload::Fate> Workload::OneTry(uint32_t machine, History::BodyId body, std::string* token) {
+  ++requests_;
+  cluster_.scheduler().Note(EventKind::kClient, machine, 0, "asks for: id, body", body.id, body.body);
+  if (!token->empty() && random_.Chance(1, 2)) {
+    LedgerKey key{kLedger, history_.BodyOf(body).id};
+    Door::Send<absl::StatusOr<TransferRead>> send = [key, sent = *token](Node& node, Deadline deadline, auto done) {
+      node.ReadTransaction(key, sent, deadline, std::move(done));
+    };
+    absl::StatusOr<absl::StatusOr<TransferRead>> read = co_await door_.Call(machine, std::move(send));
+    token->clear();
+    bool told = read.ok() && read->ok() && (*read)->transaction == history_.BodyOf(body);
+    if (!told) co_return Fate::kUndecided;
+    co_return NoteResult(body, (*read)->result, token);
+  }
+  Transaction transaction = history_.BodyOf(body);
+  Door::Send<std::vector<TransactionResult>> send = [transaction](Node& node, Deadline deadline, auto done) {
+    node.Execute({transaction}, LogTime{}, deadline, std::move(done));
+  };
+  absl::StatusOr<std::vector<TransactionResult>> results = co_await door_.Call(machine, std::move(send));
+  if (!results.ok()) co_return Fate::kUndecided;
+  Check(results->size() == 1, "one result for each transaction");
+  co_return NoteResult(body, results->front(), token);
+}
+
+Workload::Fate Workload::NoteResult(History::BodyId body, const TransactionResult& result, std::string* token) {
+  cluster_.scheduler().Note(EventKind::kClient, 0, 0, "is told: id, body, state, time", body.id, body.body,
+                            static_cast<uint64_t>(result.state), static_cast<uint64_t>(result.committed_at.value));
+  switch (result.state) {
+    case TransactionState::kCommitted:
+    case TransactionState::kRefused:
+    case TransactionState::kConflict:
+      history_.Acknowledged(body, result);
+      return Fate::kEnded;
+    case TransactionState::kInDoubt:
+      *token = result.recovery_token;
+      return Fate::kUndecided;
+    case TransactionState::kContended:
+    case TransactionState::kUnavailable:
+    case TransactionState::kOverloaded:
+      return Fate::kUndecided;
+  }
+  return Fate::kUndecided;
+}
+
+Task<void> Workload::ReadAnAccount(uint32_t home) {
+  LedgerKey key{kLedger, AnyAccount()};
+  Door::Send<absl::StatusOr<AccountRead>> send = [key](Node& node, Deadline deadline, auto done) {
+    node.ReadAccount(key, ReadMode::kStrong, LogTime{}, deadline, std::move(done));
+  };
+  int64_t began_us = cluster_.scheduler().now_us();
+  absl::StatusOr<absl::StatusOr<AccountRead>> read = co_await door_.Call(home, std::move(send));
+  bool told = read.ok() && read->ok();
+  if (told) history_.Read(key.id, began_us, cluster_.scheduler().now_us(), **read);
+}
+
+Task<void> Workload::ReadSomeTransaction(uint32_t home) {
+  History::BodyId body = AnyKnownBody();
+  bool acknowledged = history_.IsAcknowledged(body);
+  LedgerKey key{kLedger, history_.BodyOf(body).id};
+  Door::Send<absl::StatusOr<TransferRead>> send = [key](Node& node, Deadline deadline, auto done) {
+    node.ReadTransaction(key, "", deadline, std::move(done));
+  };
+  absl::StatusOr<absl::StatusOr<TransferRead>> read = co_await door_.Call(home, std::move(send));
+  bool told = read.ok() && acknowledged;
+  if (told) history_.ReadTransaction(body, *read);
+}
+
+// --- choices --------------------------------------------------------------------------------------------------------
+
+const std::string& Workload::AnyAccount() {
+  if (random_.Chance(1, 3)) return accounts_[1 + random_.Below(plan_.hot_accounts)].key.id;
+  return accounts_[random_.Below(accounts_.size())].key.id;
+}
+
+Transfer Workload::NewTransfer() {
+  Transfer transfer;
+  transfer.debit_account = AnyAccount();
+  transfer.credit_account = AnyAccount();
+  uint64_t most = random_.Chance(1, 10) ? 3 * kFunds : 100;
+  transfer.amount = 1 + random_.Below(most);
+  if (random_.Chance(1, 2)) transfer.asset = kAsset;
+  return transfer;
+}
+
+Transaction Workload::NewTransaction() {
+  Transaction transaction;
+  transaction.ledger = kLedger;
+  uint64_t count = random_.Chance(1, 6) ? 2 + random_.Below(4) : 1;
+  for (uint64_t i = 0; i < count; ++i) transaction.transfers.push_back(NewTransfer());
+  transaction.id = absl::StrCat("t", ++names_);
+  if (random_.Chance(1, 2)) {
+    ShardId home = ShardOfAccount(kLedger, transaction.transfers[0].debit_account, cluster_.shards());
+    transaction.id = PlacedTransactionId(transaction.id, home);
+  }
+  for (size_t i = 0; i < transaction.transfers.size(); ++i) {
+    transaction.transfers[i].id = count == 1 ? transaction.id : absl::StrCat(transaction.id, "~", i);
+  }
+  return transaction;
+}
+
+History::BodyId Workload::AnyKnownBody() {
+  // Often a recent one: it may still be under way.
+  size_t known = history_.ids();
+  size_t back = random_.Chance(2, 3) ? random_.Below(std::min<size_t>(known, 5)) : random_.Below(known);
+  return {known - 1 - back, 0};
+}
+
+uint32_t Workload::OtherMachine(uint32_t home) {
+  uint32_t machine = 1 + static_cast<uint32_t>(random_.Below(cluster_.size()));
+  return machine == home ? 1 + machine % cluster_.size() : machine;
+}
+
+}  // namespace paxledger::sim
