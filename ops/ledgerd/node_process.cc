@@ -6,7 +6,6 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
-#include <functional>
 #include <future>
 #include <mutex>
 #include <random>
@@ -14,6 +13,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "api/server.h"
 #include "base/asio_executor.h"
@@ -76,6 +76,23 @@ NodeOptions NodeOptionsOf(const NodeSetup& setup) {
   return options;
 }
 
+absl::StatusOr<TlsTransportOptions> TransportOptionsOf(const NodeSetup& setup) {
+  TlsTransportOptions options;
+  options.self = setup.self.replica;
+  options.cluster_id = setup.genesis.cluster_id;
+  options.listen_host = setup.config.peers.host;
+  options.listen_port = setup.config.peers.port;
+  options.files = TlsFiles{setup.config.peers.certificate_path, setup.config.peers.private_key_path,
+                           setup.config.peer_ca_path};
+  for (const Member& member : setup.genesis.members) {
+    if (member.replica == setup.self.replica) continue;
+    absl::StatusOr<std::pair<std::string, uint16_t>> address = ParseHostPort(member.peer_address);
+    if (!address.ok()) return address.status();
+    options.peers.push_back(PeerAddress{member.replica, address->first, address->second});
+  }
+  return options;
+}
+
 ApiServerOptions ApiOptionsOf(const NodeSetup& setup) {
   ApiServerOptions options;
   options.address = setup.config.https.host;
@@ -97,66 +114,17 @@ class NodeProcess::Parts {
  public:
   explicit Parts(NodeSetup setup) : setup_(std::move(setup)), random_(Seed()), executor_(context_) {}
 
-  std::optional<Failure> Start() {
-    if (std::optional<Failure> failure = Open(); failure.has_value()) return failure;
-    if (std::optional<Failure> failure = Recover(); failure.has_value()) return failure;
-    api_->Start();
-    Log(LogLevel::kInfo, "ledgerd", "serving")
-        .With("data_centre", setup_.self.data_centre)
-        .With("replica", setup_.self.replica.value)
-        .With("incarnation", node_->replica().incarnation().value)
-        .With("cluster", setup_.genesis.cluster_id)
-        .With("shards", setup_.genesis.shards)
-        .With("https", absl::StrCat(setup_.config.https.host, ":", api_->port()))
-        .With("pid", ::getpid());
-    return std::nullopt;
-  }
-
-  std::optional<Failure> failure() const {
-    std::lock_guard lock(mutex_);
-    return failure_;
-  }
-
-  void Drain() {
-    if (absl::Status drained = api_->Drain(kDoorDrain); !drained.ok()) {
-      Log(LogLevel::kWarn, "ledgerd", "requests are still open").With("status", ToStd(drained.message()));
-    }
-    auto done = std::make_shared<std::promise<void>>();
-    std::future<void> drained = done->get_future();
-    executor_.Post([this, done] { node_->Drain([done] { done->set_value(); }); });
-    if (drained.wait_for(kNodeDrain) != std::future_status::ready) {
-      Log(LogLevel::kWarn, "ledgerd", "hand-over did not finish in time; the peers take over by themselves");
-    }
-  }
-
-  void Stop() {
-    if (api_ != nullptr) api_->Stop();
-    if (strand_.joinable()) {
-      executor_.Post([this] { transport_->Stop(); });
-      executor_.Post([this] { context_.stop(); });
-      strand_.join();
-    }
-    // Against the order of making; see `Node` and `RocksEngine` about the executor.
-    api_.reset();
-    alarm_.reset();
-    node_.reset();
-    transport_.reset();
-    engine_.reset();
-  }
+  std::optional<Failure> Start();
+  std::optional<Failure> failure() const;
+  void Drain();
+  void Stop();
 
  private:
-  // Everything that can be refused is asked for before anything is said to anybody.
-  std::optional<Failure> Open();
+  // Everything that this machine can refuse is asked for before anything is said to a peer or a client.
+  std::optional<Failure> OpenEngine();
+  std::optional<Failure> TakePorts();
   std::optional<Failure> Recover();
-
-  void GiveUp(Failure failure) {
-    {
-      std::lock_guard lock(mutex_);
-      if (failure_.has_value()) return;
-      failure_ = std::move(failure);
-    }
-    ::kill(::getpid(), SIGTERM);
-  }
+  void GiveUp(Failure failure);
 
   NodeSetup setup_;
   Random random_;
@@ -170,10 +138,132 @@ class NodeProcess::Parts {
   std::unique_ptr<Node> node_;
   std::unique_ptr<ClockAlarm> alarm_;
   std::unique_ptr<ApiServer> api_;
-  std::thread strand_;  // runs `context_` from Recover to Stop
+  std::thread strand_;  // runs `context_`, from the end of the recovery to Stop
 
   mutable std::mutex mutex_;
-  std::optional<Failure> failure_;
+  std::optional<Failure> failure_;  // guarded by mutex_
 };
+
+std::optional<Failure> NodeProcess::Parts::OpenEngine() {
+  RocksEngineOptions options{.path = setup_.config.data_dir,
+                             .memory_budget_bytes = setup_.config.memory_budget_bytes};
+  absl::StatusOr<std::unique_ptr<RocksEngine>> engine =
+      RocksEngine::Open(std::move(options), executor_, metrics_);
+  if (!engine.ok()) return FailureOf(engine.status(), NodeExit::kDirectoryLocked);
+  engine_ = *std::move(engine);
+  return std::nullopt;
+}
+
+std::optional<Failure> NodeProcess::Parts::TakePorts() {
+  absl::StatusOr<TlsTransportOptions> options = TransportOptionsOf(setup_);
+  if (!options.ok()) return FailureOf(options.status(), NodeExit::kConfiguration);
+  options->on_rejected = [this](std::string reason) {
+    GiveUp({NodeExit::kRefusedByPeers, absl::StrCat("refused by a peer: ", reason)});
+  };
+  transport_ = std::make_unique<TlsTransport>(*std::move(options), context_, clock_, metrics_);
+  if (absl::Status listening = transport_->Listen(); !listening.ok()) {
+    return FailureOf(listening, NodeExit::kPortTaken);
+  }
+  node_ = std::make_unique<Node>(NodeOptionsOf(setup_), ReplicaPorts{.clock = &clock_,
+                                                                     .executor = &executor_,
+                                                                     .random = &random_,
+                                                                     .engine = engine_.get(),
+                                                                     .transport = transport_.get(),
+                                                                     .metrics = &metrics_});
+  alarm_ = std::make_unique<ClockAlarm>(executor_, node_->replica(), metrics_);
+  api_ = std::make_unique<ApiServer>(ApiOptionsOf(setup_), *node_, clock_, metrics_);
+  if (absl::Status listening = api_->Listen(); !listening.ok()) {
+    return FailureOf(listening, NodeExit::kPortTaken);
+  }
+  return std::nullopt;
+}
+
+// Reading the disk happens here, before the strand has a thread; the rest waits on the strand for the new
+// incarnation to be durable (consensus.md rule 1), and the door opens once the transport was started.
+std::optional<Failure> NodeProcess::Parts::Recover() {
+  std::promise<void> started;
+  absl::Status recovered = node_->Recover([this, &started] {
+    transport_->Start(node_->replica().incarnation(), node_->replica());
+    node_->Start();
+    alarm_->Start();
+    started.set_value();
+  });
+  if (!recovered.ok()) return FailureOf(recovered, NodeExit::kMachine);
+  strand_ = std::thread([this] { context_.run(); });
+  started.get_future().wait();
+  return std::nullopt;
+}
+
+std::optional<Failure> NodeProcess::Parts::Start() {
+  std::optional<Failure> failure = OpenEngine();
+  if (!failure.has_value()) failure = TakePorts();
+  if (!failure.has_value()) failure = Recover();
+  if (failure.has_value()) {
+    Stop();
+    return failure;
+  }
+  api_->Start();
+  Log(LogLevel::kInfo, "ledgerd", "serving")
+      .With("data_centre", setup_.self.data_centre)
+      .With("replica", setup_.self.replica.value)
+      .With("incarnation", node_->replica().incarnation().value)
+      .With("cluster", setup_.genesis.cluster_id)
+      .With("shards", setup_.genesis.shards)
+      .With("https", absl::StrCat(setup_.config.https.host, ":", api_->port()))
+      .With("peers", absl::StrCat(setup_.config.peers.host, ":", transport_->port()))
+      .With("pid", ::getpid());
+  return std::nullopt;
+}
+
+std::optional<Failure> NodeProcess::Parts::failure() const {
+  std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+void NodeProcess::Parts::GiveUp(Failure failure) {
+  {
+    std::lock_guard lock(mutex_);
+    if (failure_.has_value()) return;
+    failure_ = std::move(failure);
+  }
+  ::kill(::getpid(), SIGTERM);  // the main thread waits for it, see RunNode
+}
+
+void NodeProcess::Parts::Drain() {
+  if (absl::Status drained = api_->Drain(kDoorDrain); !drained.ok()) {
+    Log(LogLevel::kWarn, "ledgerd", "requests are still open").With("status", ToStd(drained.message()));
+  }
+  auto done = std::make_shared<std::promise<void>>();
+  std::future<void> drained = done->get_future();
+  executor_.Post([this, done] { node_->Drain([done] { done->set_value(); }); });
+  if (drained.wait_for(kNodeDrain) != std::future_status::ready) {
+    Log(LogLevel::kWarn, "ledgerd",
+        "the hand-over did not finish in time; the peers take over by themselves");
+  }
+}
+
+void NodeProcess::Parts::Stop() {
+  if (api_ != nullptr) api_->Stop();
+  if (strand_.joinable()) {
+    executor_.Post([this] {
+      transport_->Stop();
+      context_.stop();
+    });
+    strand_.join();
+  }
+  // Against the order of making, with the executor last: the engine still posts what it carries out now.
+  api_.reset();
+  alarm_.reset();
+  node_.reset();
+  transport_.reset();
+  engine_.reset();
+}
+
+NodeProcess::NodeProcess(NodeSetup setup) : parts_(std::make_unique<Parts>(std::move(setup))) {}
+NodeProcess::~NodeProcess() { Stop(); }
+std::optional<Failure> NodeProcess::Start() { return parts_->Start(); }
+std::optional<Failure> NodeProcess::failure() const { return parts_->failure(); }
+void NodeProcess::Drain() { parts_->Drain(); }
+void NodeProcess::Stop() { parts_->Stop(); }
 
 }  // namespace paxledger

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """What an operator meets: each mistake ends ledgerd with a clear line and the exit code that `ledgerd --help` names."""
 import glob
+import json
 import os
+import shutil
 import socket
 import subprocess
 import unittest
 
-from cluster import Cluster, program
+from cluster import Cluster, program, until
 
 USAGE, DATA, PORT_TAKEN, REFUSED_BY_PEERS, DIRECTORY_LOCKED, CONFIGURATION = 64, 65, 69, 70, 75, 78
 
@@ -135,16 +137,23 @@ class Starts(unittest.TestCase):
             self.assertEqual(first.wait(timeout=20), 0)
 
     def wait_for_format(self, folder):
-        from cluster import until
         until(lambda: "serving" in self.cluster.log("dc1"), 20, "dc1 serves")
         self.assertTrue(glob.glob(os.path.join(self.cluster.folder, folder, "FORMAT")))
 
 
 class Peers(unittest.TestCase):
+    """A disk that lost what it promised may not come back under the same replica id (consensus.md rules 1 and 18)."""
+
+    def restart(self, cluster, name):
+        cluster.kill(name)
+        cluster.start(name)
+        cluster.wait_ready(name)
+
     def test_emptied_disk_is_refused_by_the_peers(self):
         with Cluster() as cluster:
             cluster.start()
             cluster.wait_ready()
+            self.restart(cluster, "dc3")
             cluster.kill("dc3")
             os.rename(cluster.data_dir("dc3"), cluster.data_dir("dc3") + ".lost")
             cluster.start("dc3")
@@ -154,15 +163,36 @@ class Peers(unittest.TestCase):
         with Cluster() as cluster:
             cluster.start()
             cluster.wait_ready()
-            cluster.stop("dc3")
-            subprocess.run(["cp", "-a", cluster.data_dir("dc3"), cluster.data_dir("dc3") + ".image"], check=True)
+            cluster.kill("dc3")
+            image = cluster.data_dir("dc3") + ".image"
+            shutil.copytree(cluster.data_dir("dc3"), image)
             cluster.start("dc3")
             cluster.wait_ready("dc3")
-            cluster.stop("dc3")
-            subprocess.run(["rm", "-r", cluster.data_dir("dc3")], check=True)
-            os.rename(cluster.data_dir("dc3") + ".image", cluster.data_dir("dc3"))
+            self.restart(cluster, "dc3")
+            cluster.kill("dc3")
+            shutil.rmtree(cluster.data_dir("dc3"))
+            os.rename(image, cluster.data_dir("dc3"))
             cluster.start("dc3")
             self.assertEqual(cluster.end_of("dc3"), REFUSED_BY_PEERS, cluster.log("dc3"))
+
+    def test_node_of_another_cluster_is_refused(self):
+        with Cluster() as cluster, Cluster() as other:
+            cluster.start()
+            cluster.wait_ready()
+            cluster.kill("dc3")
+            # The right certificates and addresses, but the creation document of another cluster of the same shape.
+            with open(other.genesis, encoding="utf-8") as file:
+                genesis = json.load(file)
+            with open(cluster.genesis, encoding="utf-8") as file:
+                genesis["data_centres"] = json.load(file)["data_centres"]
+            foreign = os.path.join(cluster.folder, "foreign.json")
+            with open(foreign, "w", encoding="utf-8") as file:
+                json.dump(genesis, file)
+            cluster.write_config("dc3", genesis=foreign, data_dir="data-foreign")
+            cluster.start("dc3")
+            code = cluster.end_of("dc3")
+            # Its own certificate names the other cluster, so it does not even start.
+            self.assertEqual(code, CONFIGURATION, cluster.log("dc3"))
 
 
 if __name__ == "__main__":
