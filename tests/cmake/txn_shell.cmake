@@ -1,0 +1,11 @@
+# The shell of `txn` on three nodes over the simulator's ports, in virtual time.
+paxledger_test(txn_shell_test
+  SOURCES
+    ${CMAKE_CURRENT_SOURCE_DIR}/unit/recovery_token_test.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/unit/tally_test.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_shell_test.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_shell_cluster.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/sim/scheduler.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/sim/sim_engine.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/sim/sim_network.cc
+  LIBS txn_shell)

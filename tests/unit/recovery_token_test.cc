@@ -1,0 +1,37 @@
+#include "txn/recovery_token.h"
+
+#include <gtest/gtest.h>
+
+namespace paxledger {
+namespace {
+
+RecoveryToken Token() {
+  return RecoveryToken{Try{LedgerKey{"main", "pay-1"}, Sha256("body"), 3}, {ShardId{0}, ShardId{7}}, 1'700'000'000'000'000};
+}
+
+TEST(RecoveryToken, ReadsBackWhatItWrote) {
+  absl::StatusOr<RecoveryToken> token = DecodeRecoveryToken(EncodeRecoveryToken(Token()));
+  ASSERT_TRUE(token.ok());
+  EXPECT_EQ(token->of, Token().of);
+  EXPECT_EQ(token->participants, Token().participants);
+  EXPECT_EQ(token->deadline_us, Token().deadline_us);
+}
+
+TEST(RecoveryToken, IsUrlSafe) {
+  std::string text = EncodeRecoveryToken(Token());
+  EXPECT_EQ(text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+            std::string::npos);
+}
+
+TEST(RecoveryToken, RefusesWhatIsNoToken) {
+  std::string text = EncodeRecoveryToken(Token());
+  EXPECT_EQ(DecodeRecoveryToken("").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(DecodeRecoveryToken("not a token!").status().code(), absl::StatusCode::kInvalidArgument);
+  for (size_t cut = 1; cut < text.size(); ++cut) {
+    EXPECT_FALSE(DecodeRecoveryToken(std::string_view(text).substr(0, cut)).ok()) << cut;
+  }
+  EXPECT_FALSE(DecodeRecoveryToken("B" + text.substr(1)).ok()) << "another version";
+}
+
+}  // namespace
+}  // namespace paxledger

@@ -1,0 +1,205 @@
+#include "tests/unit/txn_shell_cluster.h"
+
+#include "absl/strings/str_cat.h"
+#include "txn/placement.h"
+
+namespace paxledger {
+
+namespace {
+
+sim::NetworkProfile Network() {
+  sim::NetworkProfile profile;
+  profile.delay_us_min = 500;
+  profile.delay_us_max = 1'500;
+  profile.tail_per_thousand = 0;
+  return profile;
+}
+
+sim::DiskProfile Disk() {
+  sim::DiskProfile profile;
+  profile.sync_us_max = 600;
+  profile.slow_per_thousand = 0;
+  return profile;
+}
+
+}  // namespace
+
+ShellCluster::ShellCluster(uint64_t seed) : network_(scheduler_, Network(), kNodes, seed), random_(seed) {
+  for (uint32_t id = 1; id <= kNodes; ++id) machines_[id].clock = std::make_unique<sim::SimClock>(scheduler_);
+  for (uint32_t id = 1; id <= kNodes; ++id) StartNode(id);
+  bool ready = RunUntil([this] {
+    size_t count = 0;
+    for (auto& [id, machine] : machines_) {
+      machine.node->Ready([&count](absl::Status status) { count += status.ok() ? 1 : 0; });
+    }
+    RunFor(absl::Milliseconds(1));
+    return count == kNodes;
+  });
+  Check(ready, "three fresh nodes become ready");
+}
+
+ShellCluster::~ShellCluster() {
+  for (auto& [id, machine] : machines_) {
+    if (machine.executor != nullptr) machine.executor->Kill();
+    machine.node.reset();
+  }
+}
+
+void ShellCluster::StartNode(uint32_t id) {
+  Machine& machine = machines_[id];
+  machine.random = std::make_unique<Random>(random_.Next());
+  machine.metrics = std::make_unique<Metrics>();
+  machine.executor = std::make_unique<sim::SimExecutor>(scheduler_, id);
+  machine.engine =
+      std::make_unique<sim::SimEngine>(scheduler_, *machine.executor, machine.disk, Disk(), random_.Next());
+  machine.transport = std::make_unique<sim::SimTransport>(network_, *machine.executor, *machine.clock);
+  NodeOptions options;
+  options.cluster_id = "test";
+  options.data_centre = absl::StrCat("dc", id);
+  options.self = ReplicaId{static_cast<uint16_t>(id)};
+  for (uint16_t member = 1; member <= kNodes; ++member) options.members.push_back(ReplicaId{member});
+  options.shards = kShards;
+  options.genesis = Sha256("genesis");
+  ReplicaPorts ports;
+  ports.clock = machine.clock.get();
+  ports.executor = machine.executor.get();
+  ports.random = machine.random.get();
+  ports.engine = machine.engine.get();
+  ports.transport = machine.transport.get();
+  ports.metrics = machine.metrics.get();
+  machine.node = std::make_unique<Node>(std::move(options), ports);
+  absl::Status recovered = machine.node->Recover([&machine] {
+    machine.transport->Listen(machine.node->replica(), machine.node->replica().incarnation());
+    machine.node->Start();
+  });
+  Check(recovered.ok(), "a simulated disk is not damaged");
+}
+
+void ShellCluster::Kill(uint32_t id) {
+  Machine& machine = machines_[id];
+  machine.executor->Kill();
+  network_.Leave(id, sim::SimNetwork::Death::kReset);
+  machine.engine->Crash(random_);
+  machine.node.reset();
+  dead_strands_.push_back(std::move(machine.executor));
+  dead_engines_.push_back(std::move(machine.engine));
+  dead_transports_.push_back(std::move(machine.transport));
+}
+
+void ShellCluster::Isolate(uint32_t id) {
+  for (uint32_t peer = 1; peer <= kNodes; ++peer) {
+    if (peer == id) continue;
+    network_.Cut(id, peer);
+    network_.Cut(peer, id);
+  }
+}
+
+void ShellCluster::RunFor(absl::Duration time) {
+  scheduler_.RunUntil(scheduler_.now_us() + absl::ToInt64Microseconds(time));
+}
+
+void ShellCluster::Open(std::string id, LimitRule limit, std::string asset) {
+  AccountSpec spec;
+  spec.asset = std::move(asset);
+  spec.limit = limit;
+  std::optional<std::vector<OpenAccountResult>> results;
+  node(1).OpenAccounts({{LedgerKey{"main", id}, spec}}, In(1, absl::Seconds(5)),
+                       [&](std::vector<OpenAccountResult> r) { results = std::move(r); });
+  Check(RunUntil([&] { return results.has_value(); }), "every call is answered");
+  Check(results->front().failure.ok(), "an account is opened");
+}
+
+void ShellCluster::Fund(std::string id, Amount amount) {
+  Open("world", LimitRule::kNone);
+  Open(id);
+  if (amount == 0) return;
+  TransactionResult funded = Pay(1, absl::StrCat("fund-", id), "world", id, amount);
+  Check(funded.state == TransactionState::kCommitted, "world has no limit");
+}
+
+std::vector<TransactionResult> ShellCluster::Execute(uint32_t via, std::vector<Transaction> transactions,
+                                                     absl::Duration timeout) {
+  std::optional<std::vector<TransactionResult>> results;
+  node(via).Execute(std::move(transactions), LogTime{}, In(via, timeout),
+                    [&](std::vector<TransactionResult> r) { results = std::move(r); });
+  Check(RunUntil([&] { return results.has_value(); }, timeout + absl::Seconds(1)), "every call is answered in time");
+  return *std::move(results);
+}
+
+TransactionResult ShellCluster::Pay(uint32_t via, std::string id, std::string from, std::string to, Amount amount,
+                                    absl::Duration timeout) {
+  return Execute(via, {Payment(std::move(id), std::move(from), std::move(to), amount)}, timeout).front();
+}
+
+absl::StatusOr<AccountRead> ShellCluster::Read(uint32_t via, std::string id, ReadMode mode) {
+  std::optional<absl::StatusOr<AccountRead>> result;
+  node(via).ReadAccount(LedgerKey{"main", std::move(id)}, mode, LogTime{}, In(via, absl::Seconds(5)),
+                        [&](absl::StatusOr<AccountRead> r) { result = std::move(r); });
+  Check(RunUntil([&] { return result.has_value(); }), "every call is answered");
+  return *std::move(result);
+}
+
+int64_t ShellCluster::Balance(uint32_t via, std::string id) {
+  absl::StatusOr<AccountRead> read = Read(via, std::move(id));
+  Check(read.ok() && read->account.has_value(), "an account that exists is read");
+  const Totals& totals = read->account->totals;
+  return static_cast<int64_t>(totals.credits_posted) - static_cast<int64_t>(totals.debits_posted);
+}
+
+absl::StatusOr<TransferRead> ShellCluster::ReadTransaction(uint32_t via, std::string id, std::string token) {
+  std::optional<absl::StatusOr<TransferRead>> result;
+  node(via).ReadTransaction(LedgerKey{"main", std::move(id)}, std::move(token), In(via, absl::Seconds(5)),
+                            [&](absl::StatusOr<TransferRead> r) { result = std::move(r); });
+  Check(RunUntil([&] { return result.has_value(); }), "every call is answered");
+  return *std::move(result);
+}
+
+absl::StatusOr<AccountPage> ShellCluster::List(uint32_t via, std::string prefix, size_t limit) {
+  std::optional<absl::StatusOr<AccountPage>> result;
+  node(via).ListAccounts("main", std::move(prefix), "", limit, ReadMode::kStrong, In(via, absl::Seconds(5)),
+                         [&](absl::StatusOr<AccountPage> r) { result = std::move(r); });
+  Check(RunUntil([&] { return result.has_value(); }), "every call is answered");
+  return *std::move(result);
+}
+
+size_t ShellCluster::InDoubt() {
+  size_t in_doubt = 0;
+  for (auto& [id, machine] : machines_) {
+    if (machine.node == nullptr) continue;
+    for (uint32_t shard = 0; shard < kShards; ++shard) in_doubt += machine.node->machine(ShardId{shard}).in_doubt();
+  }
+  return in_doubt;
+}
+
+bool ShellCluster::Settled() {
+  if (InDoubt() != 0) return false;
+  for (uint32_t shard = 0; shard < kShards; ++shard) {
+    std::optional<DigestsAtIndex> first;
+    for (auto& [id, machine] : machines_) {
+      if (machine.node == nullptr) continue;
+      DigestsAtIndex digests = machine.node->machine(ShardId{shard}).digests();
+      if (!first.has_value()) first = digests;
+      if (digests.index != first->index) return false;
+      Check(digests.journal == first->journal && digests.state == first->state, "replicas agree at equal index");
+    }
+  }
+  return true;
+}
+
+Transaction Payment(std::string id, std::string from, std::string to, Amount amount) {
+  Transfer transfer;
+  transfer.id = id;
+  transfer.debit_account = std::move(from);
+  transfer.credit_account = std::move(to);
+  transfer.amount = amount;
+  return Transaction{"main", std::move(id), {std::move(transfer)}};
+}
+
+std::string AccountOn(ShardId shard, int n) {
+  for (int i = 0;; ++i) {
+    std::string id = absl::StrCat("acct-", shard.value, "-", i);
+    if (ShardOfAccount("main", id, ShellCluster::kShards) == shard && n-- == 0) return id;
+  }
+}
+
+}  // namespace paxledger

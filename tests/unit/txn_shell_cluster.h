@@ -1,0 +1,92 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/random.h"
+#include "tests/sim/scheduler.h"
+#include "tests/sim/sim_engine.h"
+#include "tests/sim/sim_network.h"
+#include "txn/node.h"
+
+namespace paxledger {
+
+/// Three whole nodes on simulated ports. Calls run the world until they are answered.
+class ShellCluster {
+ public:
+  static constexpr uint32_t kNodes = 3;
+  static constexpr uint32_t kShards = 4;
+
+  explicit ShellCluster(uint64_t seed = 1);
+  ~ShellCluster();
+
+  Node& node(uint32_t id) { return *machines_[id].node; }
+  sim::SimNetwork& network() { return network_; }
+  sim::SimClock& clock(uint32_t id) { return *machines_[id].clock; }
+  uint64_t Metric(uint32_t id, std::string_view name) { return machines_[id].metrics->counter(name).value(); }
+  void RunFor(absl::Duration time);
+  /// True when `condition` held within `time`.
+  template <class Condition>
+  bool RunUntil(Condition condition, absl::Duration time = absl::Seconds(60)) {
+    int64_t until_us = scheduler_.now_us() + absl::ToInt64Microseconds(time);
+    while (!condition() && scheduler_.now_us() < until_us) {
+      if (!scheduler_.RunOne()) break;
+    }
+    return condition();
+  }
+  /// The process dies, and its memory with it; the disk keeps what was durable.
+  void Kill(uint32_t id);
+  void StartNode(uint32_t id);
+  bool Alive(uint32_t id) const { return machines_.at(id).node != nullptr; }
+  /// No node can talk to `id`, or the other way.
+  void Isolate(uint32_t id);
+
+  Deadline In(uint32_t id, absl::Duration time) { return DeadlineAfter(clock(id), time); }
+  void Open(std::string id, LimitRule limit = LimitRule::kDebitsMustNotExceedCredits, std::string asset = "USD/2");
+  /// Opens `id` and gives it `amount` from "world".
+  void Fund(std::string id, Amount amount);
+  std::vector<TransactionResult> Execute(uint32_t via, std::vector<Transaction> transactions,
+                                         absl::Duration timeout = absl::Seconds(5));
+  TransactionResult Pay(uint32_t via, std::string id, std::string from, std::string to, Amount amount,
+                        absl::Duration timeout = absl::Seconds(5));
+  absl::StatusOr<AccountRead> Read(uint32_t via, std::string id, ReadMode mode = ReadMode::kStrong);
+  /// credits - debits, posted; the account must exist.
+  int64_t Balance(uint32_t via, std::string id);
+  absl::StatusOr<TransferRead> ReadTransaction(uint32_t via, std::string id, std::string token = "");
+  absl::StatusOr<AccountPage> List(uint32_t via, std::string prefix, size_t limit = 100);
+  /// Reservations in doubt over all shards of all living nodes.
+  size_t InDoubt();
+  /// Nothing is in doubt, and all living nodes have equal digests.
+  bool Settled();
+
+ private:
+  struct Machine {
+    sim::SimDisk disk;
+    std::unique_ptr<sim::SimClock> clock;
+    std::unique_ptr<Random> random;
+    std::unique_ptr<Metrics> metrics;
+    std::unique_ptr<sim::SimExecutor> executor;
+    std::unique_ptr<sim::SimEngine> engine;
+    std::unique_ptr<sim::SimTransport> transport;
+    std::unique_ptr<Node> node;
+  };
+
+  sim::Scheduler scheduler_;
+  sim::SimNetwork network_;
+  Random random_;
+  std::map<uint32_t, Machine> machines_;
+  std::vector<std::unique_ptr<sim::SimExecutor>> dead_strands_;
+  std::vector<std::unique_ptr<sim::SimEngine>> dead_engines_;
+  std::vector<std::unique_ptr<sim::SimTransport>> dead_transports_;
+};
+
+Transaction Payment(std::string id, std::string from, std::string to, Amount amount);
+/// Names of accounts of ledger main that live on `shard`, the n-th.
+std::string AccountOn(ShardId shard, int n = 0);
+
+}  // namespace paxledger

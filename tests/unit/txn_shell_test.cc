@@ -1,0 +1,479 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "tests/unit/txn_shell_cluster.h"
+#include "txn/placement.h"
+
+namespace paxledger {
+namespace {
+
+const std::string kAlice = AccountOn(ShardId{0});
+const std::string kBob = AccountOn(ShardId{1});
+const std::string kCarol = AccountOn(ShardId{2});
+const std::string kDave = AccountOn(ShardId{0}, 1);
+const std::string kMissing = AccountOn(ShardId{3}, 5);
+
+/// An id whose home is `shard`.
+std::string IdAt(ShardId shard, std::string stem) { return PlacedTransactionId(stem, shard); }
+
+TEST(TxnShell, CommitsAcrossShardsAndIsReadFromEveryDataCentre) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 1000);
+  cluster.Fund(kBob, 0);
+  TransactionResult result = cluster.Pay(1, "pay-1", kAlice, kBob, 300);
+  EXPECT_EQ(result.state, TransactionState::kCommitted);
+  EXPECT_FALSE(result.replayed);
+  EXPECT_GE(result.shards.size(), 2u);
+  for (uint32_t via = 1; via <= 3; ++via) {
+    EXPECT_EQ(cluster.Balance(via, kAlice), 700) << via;
+    EXPECT_EQ(cluster.Balance(via, kBob), 300) << via;
+  }
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
+}
+
+TEST(TxnShell, CommitsOnOneShardWithOneEntry) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 1000);
+  cluster.Fund(kDave, 0);
+  TransactionResult result = cluster.Pay(2, IdAt(ShardId{0}, "pay"), kAlice, kDave, 300);
+  EXPECT_EQ(result.state, TransactionState::kCommitted);
+  EXPECT_FALSE(result.replayed);
+  EXPECT_EQ(result.shards, std::vector<ShardId>{ShardId{0}});
+  EXPECT_EQ(cluster.Balance(3, kDave), 300);
+}
+
+TEST(TxnShell, RefusesWithTheRuleThatIsBroken) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  cluster.Fund(kDave, 0);
+  TransactionResult across = cluster.Pay(1, "pay-1", kAlice, kBob, 101);
+  EXPECT_EQ(across.state, TransactionState::kRefused);
+  EXPECT_EQ(across.refusal, Outcome::kInsufficientFunds);
+  TransactionResult within = cluster.Pay(1, IdAt(ShardId{0}, "pay-2"), kAlice, kDave, 101);
+  EXPECT_EQ(within.state, TransactionState::kRefused);
+  EXPECT_EQ(within.refusal, Outcome::kInsufficientFunds);
+  EXPECT_FALSE(within.replayed);
+  EXPECT_EQ(cluster.Pay(1, "pay-3", kAlice, kMissing, 1).refusal, Outcome::kCreditAccountNotFound);
+  EXPECT_EQ(cluster.Pay(1, "pay-4", kMissing, kAlice, 1).refusal, Outcome::kDebitAccountNotFound);
+  cluster.Open("euros", LimitRule::kNone, "EUR/2");
+  EXPECT_EQ(cluster.Pay(1, "pay-5", kAlice, "euros", 1).refusal, Outcome::kAssetMismatch);
+  EXPECT_EQ(cluster.Balance(2, kAlice), 100);
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
+}
+
+TEST(TxnShell, ReplaysTheOutcomeFromAnotherDataCentre) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 1000);
+  cluster.Fund(kBob, 0);
+  cluster.Fund(kDave, 0);
+  std::string within = IdAt(ShardId{0}, "within");
+  TransactionResult first = cluster.Pay(1, "pay-1", kAlice, kBob, 300);
+  TransactionResult single = cluster.Pay(1, within, kAlice, kDave, 50);
+  cluster.Pay(1, "too-much", kAlice, kBob, 5000);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
+  for (uint32_t via = 1; via <= 3; ++via) {
+    TransactionResult again = cluster.Pay(via, "pay-1", kAlice, kBob, 300);
+    EXPECT_EQ(again.state, TransactionState::kCommitted);
+    EXPECT_TRUE(again.replayed) << via;
+    EXPECT_EQ(again.committed_at, first.committed_at);
+    TransactionResult single_again = cluster.Pay(via, within, kAlice, kDave, 50);
+    EXPECT_TRUE(single_again.replayed) << via;
+    EXPECT_EQ(single_again.committed_at, single.committed_at);
+    TransactionResult refused = cluster.Pay(via, "too-much", kAlice, kBob, 5000);
+    EXPECT_EQ(refused.state, TransactionState::kRefused);
+    EXPECT_EQ(refused.refusal, Outcome::kInsufficientFunds);
+  }
+  EXPECT_EQ(cluster.Balance(2, kBob), 300);
+}
+
+TEST(TxnShell, AnotherBodyUnderTheIdIsAConflict) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 1000);
+  cluster.Fund(kBob, 0);
+  cluster.Fund(kCarol, 0);
+  EXPECT_EQ(cluster.Pay(1, "pay-1", kAlice, kBob, 300).state, TransactionState::kCommitted);
+  EXPECT_EQ(cluster.Pay(2, "pay-1", kAlice, kBob, 301).state, TransactionState::kConflict);
+  EXPECT_EQ(cluster.Pay(3, "pay-1", kAlice, kCarol, 300).state, TransactionState::kConflict);
+  EXPECT_EQ(cluster.Pay(3, "pay-1", kAlice, kBob, 300).state, TransactionState::kCommitted);
+  EXPECT_EQ(cluster.Balance(1, kAlice), 700);
+  EXPECT_EQ(cluster.Balance(1, kCarol), 0);
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
+}
+
+TEST(TxnShell, TwoBodiesAtOnceUnderOneIdHaveOneEffect) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 1000);
+  cluster.Fund(kBob, 0);
+  cluster.Fund(kCarol, 0);
+  std::vector<TransactionResult> results =
+      cluster.Execute(1, {Payment("pay-1", kAlice, kBob, 300), Payment("pay-1", kAlice, kCarol, 300)});
+  std::sort(results.begin(), results.end(), [](const auto& a, const auto& b) { return a.state < b.state; });
+  EXPECT_EQ(results[0].state, TransactionState::kCommitted);
+  EXPECT_EQ(results[1].state, TransactionState::kConflict);
+  EXPECT_EQ(cluster.Balance(2, kAlice), 700);
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(10)));
+}
+
+TEST(TxnShell, DuplicatesInOneBatchHaveOneEffect) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 1000);
+  cluster.Fund(kBob, 0);
+  std::vector<TransactionResult> results = cluster.Execute(
+      1, {Payment("pay-1", kAlice, kBob, 300), Payment("pay-1", kAlice, kBob, 300), Payment("pay-1", kAlice, kBob, 300)});
+  for (const TransactionResult& result : results) EXPECT_EQ(result.state, TransactionState::kCommitted);
+  EXPECT_FALSE(results[0].replayed);
+  EXPECT_TRUE(results[1].replayed);
+  EXPECT_EQ(cluster.Balance(2, kBob), 300);
+}
+
+// Design §4: a client that was just paid can pay on at once, though the credit is not finished yet.
+TEST(TxnShell, WhoWasJustPaidCanPayOn) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  cluster.Fund(kCarol, 0);
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_EQ(cluster.Pay(1, absl::StrCat("to-bob-", i), kAlice, kBob, 100).state, TransactionState::kCommitted);
+    ASSERT_EQ(cluster.Pay(2, absl::StrCat("to-carol-", i), kBob, kCarol, 100).state, TransactionState::kCommitted);
+    ASSERT_EQ(cluster.Pay(3, absl::StrCat("to-alice-", i), kCarol, kAlice, 100).state, TransactionState::kCommitted);
+  }
+  EXPECT_EQ(cluster.Balance(1, kAlice), 100);
+}
+
+// Design §4: a client whose transfer was just refused has its money back at once.
+TEST(TxnShell, WhoWasJustRefusedHasTheMoneyBack) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  ASSERT_EQ(cluster.Pay(1, "lost", kAlice, kMissing, 100).state, TransactionState::kRefused);
+  EXPECT_EQ(cluster.Pay(2, "found", kAlice, kBob, 100).state, TransactionState::kCommitted);
+}
+
+TEST(TxnShell, ADebitBlockedByOneThatIsRefusedCommits) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  std::vector<TransactionResult> results =
+      cluster.Execute(1, {Payment("lost", kAlice, kMissing, 100), Payment("found", kAlice, kBob, 100)});
+  EXPECT_EQ(results[0].state, TransactionState::kRefused);
+  EXPECT_EQ(results[0].refusal, Outcome::kCreditAccountNotFound);
+  EXPECT_EQ(results[1].state, TransactionState::kCommitted);
+  EXPECT_GE(cluster.Metric(1, "paxledger_transaction_blocked_total"), 1u);
+}
+
+TEST(TxnShell, OfTwoThatWantTheSameMoneyOneIsTrulyRefused) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  cluster.Fund(kCarol, 0);
+  std::vector<TransactionResult> results =
+      cluster.Execute(2, {Payment("one", kAlice, kBob, 100), Payment("two", kAlice, kCarol, 100)});
+  std::sort(results.begin(), results.end(), [](const auto& a, const auto& b) { return a.state < b.state; });
+  EXPECT_EQ(results[0].state, TransactionState::kCommitted);
+  EXPECT_EQ(results[1].state, TransactionState::kRefused);
+  EXPECT_EQ(results[1].refusal, Outcome::kInsufficientFunds);
+  EXPECT_EQ(cluster.Balance(1, kAlice), 0);
+}
+
+TEST(TxnShell, AHotAccountNearItsLimitPaysExactlyWhatItHas) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 50);
+  cluster.Fund(kBob, 0);
+  std::vector<Transaction> payments;
+  for (int i = 0; i < 120; ++i) payments.push_back(Payment(absl::StrCat("hot-", i), kAlice, kBob, 1));
+  std::vector<TransactionResult> results = cluster.Execute(1, payments, absl::Seconds(20));
+  auto count = [&](TransactionState state) {
+    return std::count_if(results.begin(), results.end(), [&](const auto& r) { return r.state == state; });
+  };
+  EXPECT_EQ(count(TransactionState::kCommitted), 50);
+  EXPECT_EQ(count(TransactionState::kRefused), 70);
+  EXPECT_EQ(cluster.Balance(2, kAlice), 0);
+  EXPECT_EQ(cluster.Balance(3, kBob), 50);
+}
+
+TEST(TxnShell, ManyTransfersConserveMoney) {
+  ShellCluster cluster;
+  constexpr int kAccounts = 20;
+  constexpr int64_t kEach = 200;
+  std::vector<std::string> accounts;
+  for (int i = 0; i < kAccounts; ++i) accounts.push_back(absl::StrCat("many-", i));
+  for (const std::string& account : accounts) cluster.Fund(account, kEach);
+  Random random(7);
+  std::vector<Transaction> payments;
+  for (int i = 0; i < 1000; ++i) {
+    size_t from = random.Below(kAccounts);
+    size_t to = (from + 1 + random.Below(kAccounts - 1)) % kAccounts;
+    payments.push_back(Payment(absl::StrCat("m-", i), accounts[from], accounts[to], 1 + random.Below(60)));
+  }
+  std::vector<TransactionResult> results = cluster.Execute(3, payments, absl::Seconds(30));
+  std::map<std::string, int64_t> expected;
+  for (const std::string& account : accounts) expected[account] = kEach;
+  for (size_t i = 0; i < results.size(); ++i) {
+    ASSERT_TRUE(results[i].state == TransactionState::kCommitted || results[i].state == TransactionState::kRefused) << i;
+    if (results[i].state != TransactionState::kCommitted) continue;
+    const Transfer& transfer = payments[i].transfers.front();
+    expected[transfer.debit_account] -= static_cast<int64_t>(transfer.amount);
+    expected[transfer.credit_account] += static_cast<int64_t>(transfer.amount);
+  }
+  for (const std::string& account : accounts) EXPECT_EQ(cluster.Balance(1, account), expected[account]) << account;
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(10)));
+}
+
+TEST(TxnShell, SeveralTransfersCommitAsAWhole) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  cluster.Fund(kCarol, 0);
+  Transaction whole = Payment("whole", kAlice, kBob, 100);
+  whole.transfers.push_back(Payment("whole~1", kBob, kCarol, 60).transfers.front());
+  EXPECT_EQ(cluster.Execute(1, {whole}).front().state, TransactionState::kCommitted);
+  Transaction half = Payment("half", kBob, kAlice, 40);
+  half.transfers.push_back(Payment("half~1", kBob, kCarol, 1).transfers.front());
+  TransactionResult refused = cluster.Execute(2, {half}).front();
+  EXPECT_EQ(refused.state, TransactionState::kRefused);
+  EXPECT_EQ(refused.transfer, 1u);
+  EXPECT_EQ(cluster.Balance(3, kBob), 40);
+  EXPECT_EQ(cluster.Balance(3, kCarol), 60);
+}
+
+TEST(TxnShell, WhenAGatewayDiesAnotherDataCentreSettles) {
+  for (int64_t after_us : {500, 1500, 2500, 4000, 6000}) {
+    ShellCluster cluster(static_cast<uint64_t>(after_us));
+    cluster.Fund(kAlice, 100);
+    cluster.Fund(kBob, 0);
+    ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
+    cluster.node(1).Execute({Payment("orphan", kAlice, kBob, 100)}, LogTime{}, cluster.In(1, absl::Seconds(1)),
+                            [](std::vector<TransactionResult>) {});
+    cluster.RunFor(absl::Microseconds(after_us));
+    cluster.Kill(1);
+    cluster.RunFor(absl::Seconds(8));
+    EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(10))) << after_us;
+    int64_t alice = cluster.Balance(2, kAlice);
+    int64_t bob = cluster.Balance(3, kBob);
+    EXPECT_EQ(alice + bob, 100) << after_us;
+    TransactionResult again = cluster.Pay(3, "orphan", kAlice, kBob, 100);
+    EXPECT_EQ(again.state, TransactionState::kCommitted) << after_us;
+    EXPECT_EQ(again.replayed, bob == 100) << after_us;
+    EXPECT_EQ(cluster.Balance(2, kBob), 100) << after_us;
+  }
+}
+
+TEST(TxnShell, ARestartedNodeCatchesUpAndServes) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  cluster.Kill(2);
+  EXPECT_EQ(cluster.Pay(1, "while-away", kAlice, kBob, 40).state, TransactionState::kCommitted);
+  cluster.StartNode(2);
+  cluster.RunFor(absl::Seconds(2));
+  EXPECT_EQ(cluster.Balance(2, kBob), 40);
+  EXPECT_TRUE(cluster.Pay(2, "while-away", kAlice, kBob, 40).replayed);
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
+}
+
+TEST(TxnShell, ARecoveryTokenLeadsToAnOutcomeThoughNoShardSawTheTransfer) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
+  cluster.Isolate(1);
+  TransactionResult unknown = cluster.Pay(1, "lost", kAlice, kBob, 100, absl::Milliseconds(300));
+  ASSERT_EQ(unknown.state, TransactionState::kInDoubt);
+  ASSERT_FALSE(unknown.recovery_token.empty());
+  cluster.Kill(1);
+
+  absl::StatusOr<TransferRead> early = cluster.ReadTransaction(2, "lost", unknown.recovery_token);
+  ASSERT_TRUE(early.ok()) << early.status();
+  EXPECT_EQ(early->result.state, TransactionState::kInDoubt);
+  EXPECT_EQ(early->result.recovery_token, unknown.recovery_token);
+  EXPECT_EQ(cluster.ReadTransaction(2, "lost").status().code(), absl::StatusCode::kNotFound);
+  cluster.RunFor(absl::Seconds(3));
+  absl::StatusOr<TransferRead> late = cluster.ReadTransaction(2, "lost", unknown.recovery_token);
+  ASSERT_TRUE(late.ok()) << late.status();
+  EXPECT_EQ(late->result.state, TransactionState::kContended) << "aborted: nothing happened";
+  // An abort for want of infrastructure does not burn the id.
+  EXPECT_EQ(cluster.Pay(3, "lost", kAlice, kBob, 100).state, TransactionState::kCommitted);
+  EXPECT_EQ(cluster.ReadTransaction(2, "lost", unknown.recovery_token)->result.state, TransactionState::kCommitted);
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(10)));
+}
+
+TEST(TxnShell, ARecoveryTokenOfAnotherTransactionIsRefused) {
+  ShellCluster cluster;
+  EXPECT_EQ(cluster.ReadTransaction(1, "x", "nonsense").status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(TxnShell, WithoutAMajorityNothingHappens) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  cluster.Isolate(1);
+  cluster.RunFor(absl::Seconds(3));
+  EXPECT_EQ(cluster.Pay(1, "pay", kAlice, kBob, 100).state, TransactionState::kUnavailable);
+  EXPECT_EQ(cluster.Read(1, kAlice).status().code(), absl::StatusCode::kUnavailable);
+  absl::StatusOr<AccountRead> local = cluster.Read(1, kAlice, ReadMode::kLocal);
+  ASSERT_TRUE(local.ok());
+  EXPECT_GE(local->staleness_us, 1'000'000);
+  cluster.network().HealAll();
+  cluster.RunFor(absl::Seconds(2));
+  EXPECT_EQ(cluster.Pay(1, "pay", kAlice, kBob, 100).state, TransactionState::kCommitted);
+}
+
+TEST(TxnShell, ADeadDataCentreStopsNobody) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 1000);
+  cluster.Fund(kBob, 0);
+  cluster.Kill(3);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(cluster.Pay(1, absl::StrCat("after-", i), kAlice, kBob, 10).state, TransactionState::kCommitted);
+  }
+  EXPECT_EQ(cluster.Balance(2, kBob), 100);
+}
+
+TEST(TxnShell, ReadsATransactionById) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  TransactionResult paid = cluster.Pay(1, "pay-1", kAlice, kBob, 60);
+  cluster.Pay(1, "pay-2", kAlice, kBob, 60);
+  absl::StatusOr<TransferRead> read = cluster.ReadTransaction(2, "pay-1");
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->result.state, TransactionState::kCommitted);
+  EXPECT_EQ(read->result.committed_at, paid.committed_at);
+  EXPECT_EQ(read->transaction, Payment("pay-1", kAlice, kBob, 60));
+  EXPECT_EQ(read->result.shards, paid.shards);
+  absl::StatusOr<TransferRead> refused = cluster.ReadTransaction(3, "pay-2");
+  ASSERT_TRUE(refused.ok()) << refused.status();
+  EXPECT_EQ(refused->result.state, TransactionState::kRefused);
+  EXPECT_EQ(refused->result.refusal, Outcome::kInsufficientFunds);
+  EXPECT_EQ(cluster.ReadTransaction(3, "pay-3").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(TxnShell, AStrongReadShowsWhatWasAcknowledgedAMomentAgo) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 1000);
+  cluster.Fund(kBob, 0);
+  for (int i = 1; i <= 10; ++i) {
+    ASSERT_EQ(cluster.Pay(1, absl::StrCat("pay-", i), kAlice, kBob, 10).state, TransactionState::kCommitted);
+    ASSERT_EQ(cluster.Balance(2, kBob), 10 * i);
+    ASSERT_EQ(cluster.Balance(3, kAlice), 1000 - 10 * i);
+  }
+}
+
+TEST(TxnShell, AStrongListShowsWhatWasAcknowledgedInOrderOfId) {
+  ShellCluster cluster;
+  for (int i = 0; i < 10; ++i) cluster.Fund(absl::StrCat("list-", i), 0);
+  cluster.Fund("other", 0);
+  cluster.Pay(1, "pay-1", "world", "list-3", 30);
+  absl::StatusOr<AccountPage> page = cluster.List(2, "list-", 6);
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_EQ(page->accounts.size(), 6u);
+  EXPECT_TRUE(page->has_more);
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(page->accounts[static_cast<size_t>(i)].key.id, absl::StrCat("list-", i));
+    EXPECT_EQ(page->accounts[static_cast<size_t>(i)].account.totals.credits_posted, i == 3 ? Amount{30} : Amount{0});
+  }
+  EXPECT_FALSE(cluster.List(2, "list-", 10)->has_more);
+}
+
+TEST(TxnShell, OpensAnAccountOnceAndSaysSo) {
+  ShellCluster cluster;
+  AccountSpec spec;
+  spec.asset = "USD/2";
+  AccountSpec other = spec;
+  other.asset = "EUR/2";
+  auto open = [&](uint32_t via, AccountSpec asked) {
+    std::optional<OpenAccountResult> result;
+    cluster.node(via).OpenAccounts({{LedgerKey{"main", kAlice}, asked}}, cluster.In(via, absl::Seconds(5)),
+                                   [&](std::vector<OpenAccountResult> r) { result = r.front(); });
+    cluster.RunUntil([&] { return result.has_value(); });
+    return *result;
+  };
+  EXPECT_EQ(open(1, spec).status, OpenStatus::kOpened);
+  EXPECT_EQ(open(2, spec).status, OpenStatus::kExists);
+  EXPECT_EQ(open(3, other).status, OpenStatus::kExistsWithOtherFields);
+  EXPECT_EQ(open(3, other).account.spec, spec);
+}
+
+TEST(TxnShell, OpensABatchOfAccounts) {
+  ShellCluster cluster;
+  std::vector<OpenAccountRequest> requests;
+  for (int i = 0; i < 500; ++i) {
+    OpenAccountRequest request;
+    request.key = LedgerKey{"main", absl::StrCat("batch-", i)};
+    request.spec.asset = "USD/2";
+    requests.push_back(std::move(request));
+  }
+  std::optional<std::vector<OpenAccountResult>> results;
+  cluster.node(2).OpenAccounts(requests, cluster.In(2, absl::Seconds(5)),
+                               [&](std::vector<OpenAccountResult> r) { results = std::move(r); });
+  ASSERT_TRUE(cluster.RunUntil([&] { return results.has_value(); }));
+  for (const OpenAccountResult& result : *results) {
+    EXPECT_TRUE(result.failure.ok());
+    EXPECT_EQ(result.status, OpenStatus::kOpened);
+    EXPECT_EQ(result.account.spec.asset, "USD/2");
+  }
+}
+
+TEST(TxnShell, ATokenOrdersAReadAfterIt) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  auto read_after = [&](LogTime after, ReadMode mode) {
+    std::optional<absl::StatusOr<AccountRead>> result;
+    cluster.node(2).ReadAccount(LedgerKey{"main", kAlice}, mode, after, cluster.In(2, absl::Seconds(5)),
+                                [&](absl::StatusOr<AccountRead> r) { result = std::move(r); });
+    cluster.RunUntil([&] { return result.has_value(); });
+    return *result;
+  };
+  LogTime ahead{cluster.clock(2).WallMicros() + 100'000};
+  EXPECT_GE(read_after(ahead, ReadMode::kStrong)->at, ahead);
+  LogTime further{cluster.clock(2).WallMicros() + 200'000};
+  EXPECT_GE(read_after(further, ReadMode::kLocal)->at, further);
+  LogTime far{cluster.clock(2).WallMicros() + 10'000'000};
+  EXPECT_EQ(read_after(far, ReadMode::kStrong).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(TxnShell, ReportsEqualDigestsAndBalancedBooks) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 1000);
+  cluster.Fund(kBob, 0);
+  cluster.Pay(1, "pay", kAlice, kBob, 10);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
+  std::vector<NodeReport> reports;
+  for (uint32_t via = 1; via <= 3; ++via) {
+    cluster.node(via).Report({}, [&](NodeReport report) { reports.push_back(std::move(report)); });
+  }
+  ASSERT_TRUE(cluster.RunUntil([&] { return reports.size() == 3; }));
+  for (uint32_t shard = 0; shard < ShellCluster::kShards; ++shard) {
+    for (const NodeReport& report : reports) {
+      EXPECT_EQ(report.shards[shard].digests.state, reports[0].shards[shard].digests.state);
+      for (const AssetTotals& totals : report.shards[shard].totals) {
+        EXPECT_EQ(totals.totals.debits_posted, totals.totals.credits_posted);
+      }
+    }
+  }
+  EXPECT_TRUE(reports[0].has_quorum);
+  EXPECT_EQ(reports[0].peers_up.size(), 2u);
+}
+
+TEST(TxnShell, DrainsAndHandsOver) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 1000);
+  cluster.Fund(kBob, 0);
+  bool drained = false;
+  cluster.node(1).Drain([&] { drained = true; });
+  ASSERT_TRUE(cluster.RunUntil([&] { return drained; }, absl::Seconds(5)));
+  EXPECT_EQ(cluster.Pay(1, "too-late", kAlice, kBob, 10).state, TransactionState::kUnavailable);
+  cluster.Kill(1);
+  EXPECT_EQ(cluster.Pay(2, "go-on", kAlice, kBob, 10).state, TransactionState::kCommitted);
+  cluster.StartNode(1);
+  cluster.RunFor(absl::Seconds(2));
+  EXPECT_EQ(cluster.Balance(1, kBob), 10);
+}
+
+}  // namespace
+}  // namespace paxledger

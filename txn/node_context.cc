@@ -1,0 +1,133 @@
+#include "txn/node_context.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "base/limits.h"
+
+namespace paxledger {
+
+namespace {
+
+constexpr int64_t kPatienceMinUs = 100'000;
+
+/// Joins barriers that run beside each other.
+struct Joined {
+  explicit Joined(Executor& executor) : done(executor) {}
+  size_t running = 0;
+  absl::Status status;
+  Completion<bool> done;
+};
+
+Task<void> BarrierOne(Replica& replica, ShardId shard, Deadline deadline, std::shared_ptr<Joined> joined) {
+  absl::StatusOr<LogIndex> index = co_await replica.ReadBarrier(shard, deadline);
+  if (!index.ok()) joined->status = index.status();
+  if (--joined->running == 0) joined->done.Set(true);
+}
+
+const Transaction* BodyOf(const TxnCommand& command, const Try& of) {
+  if (const auto* execute = std::get_if<ExecuteCommand>(&command)) {
+    return execute->of.digest == of.digest ? &execute->body : nullptr;
+  }
+  if (const auto* prepare = std::get_if<PrepareCommand>(&command)) {
+    return prepare->of.digest == of.digest ? &prepare->body : nullptr;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+NodeContext::NodeContext(NodeOptions options, ReplicaPorts ports)
+    : options_(std::move(options)),
+      ports_(ports),
+      timers_(*ports.executor, *ports.clock),
+      wakes_(*ports.executor, timers_),
+      board_(options_.shards),
+      replica_(ReplicaOptions{.self = options_.self,
+                              .members = options_.members,
+                              .shards = options_.shards,
+                              .genesis = options_.genesis},
+               ports) {
+  for (uint32_t shard = 0; shard < options_.shards; ++shard) {
+    ShardMachineOptions machine;
+    machine.shard = ShardId{shard};
+    machine.shards = options_.shards;
+    machine.cluster_id = options_.cluster_id;
+    machine.checkpoint_commands = options_.checkpoint_commands;
+    machine.cached_accounts_max = options_.cached_accounts_max;
+    machines_.push_back(std::make_unique<ShardMachine>(std::move(machine), *ports_.engine, board_));
+  }
+}
+
+NodeContext::~NodeContext() { tasks_.Abandon(); }
+
+std::vector<ShardId> NodeContext::AllShards() const {
+  std::vector<ShardId> all;
+  for (uint32_t shard = 0; shard < options_.shards; ++shard) all.push_back(ShardId{shard});
+  return all;
+}
+
+int64_t NodeContext::MonotonicOf(int64_t wall) {
+  // Far enough for any deadline, and no sum with a clock overflows.
+  constexpr int64_t kFarUs = int64_t{1} << 60;
+  return now_us() + std::clamp(wall - wall_us(), -kFarUs, kFarUs);
+}
+
+int64_t NodeContext::WallOf(int64_t monotonic_us) {
+  return wall_us() + std::min(monotonic_us - now_us(), limits::kRequestTimeoutMaxUs);
+}
+
+int64_t NodeContext::PatienceMicros() {
+  return std::max(3 * absl::ToInt64Microseconds(replica_.TypicalCommit()), kPatienceMinUs);
+}
+
+Task<absl::Status> NodeContext::BarrierAll(std::vector<ShardId> shards, Deadline deadline) {
+  if (shards.empty()) co_return absl::OkStatus();
+  auto joined = std::make_shared<Joined>(*ports_.executor);
+  joined->running = shards.size();
+  for (ShardId shard : shards) tasks_.Spawn(BarrierOne(replica_, shard, deadline, joined));
+  bool done = co_await joined->done;
+  (void)done;
+  co_return joined->status;
+}
+
+Task<absl::Status> NodeContext::RaiseClock(ShardId shard, LogTime at, Deadline deadline) {
+  Wakeup wakeup(wakes_);
+  VoteBoard::ClockWatch watch(board_, shard, at, wakeup);
+  std::string close = EncodeTxnCommand(CloseCommand{at});
+  for (uint32_t attempt = 0; machine(shard).clock() < at; ++attempt) {
+    if (deadline.Passed(now_us())) co_return absl::DeadlineExceededError("the shard's clock was not raised in time");
+    absl::Status submitted = Submit(shard, close, Urgency::kNow, attempt);
+    if (!submitted.ok() && attempt == 0) co_return submitted;
+    bool raised = co_await wakeup.Wait(std::min(deadline.monotonic_us, now_us() + PatienceMicros()));
+    (void)raised;
+  }
+  co_return absl::OkStatus();
+}
+
+absl::StatusOr<Transaction> ReadBody(NodeContext& node, ShardId shard, const TransactionRecord& record) {
+  if (record.body_at.value == 0) return absl::NotFoundError("the shard never saw the body of the transaction");
+  absl::StatusOr<SharedBytes> value = node.replica().ReadEntry(shard, record.body_at);
+  if (!value.ok()) return value.status();
+  absl::StatusOr<Envelope> entry = DecodeEnvelope(**value);
+  if (!entry.ok()) return absl::DataLossError("a journal entry cannot be decoded");
+  for (const Command& command : entry->commands) {
+    if (command.machine != MachineId::kTxn) continue;
+    absl::StatusOr<TxnCommand> decoded = DecodeTxnCommand(command.bytes);
+    if (!decoded.ok()) continue;
+    const Transaction* body = BodyOf(*decoded, record.of);
+    if (body != nullptr) return *body;
+  }
+  return absl::DataLossError("the journal entry does not hold the transaction that the index names");
+}
+
+void AskMachines(NodeContext& node, Tally& tally) {
+  const Try of = tally.of();
+  for (ShardId shard : tally.participants()) {
+    std::optional<Vote> vote = node.machine(shard).FindVote(of);
+    if (vote.has_value()) tally.See(shard, *vote);
+  }
+}
+
+}  // namespace paxledger

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/task.h"
+#include "txn/ledger_service.h"
+#include "txn/node_context.h"
+#include "txn/settler.h"
+
+namespace paxledger {
+
+/// Reads of accounts. A strong read of one account is strictly serializable (transactions.md rule 10).
+/// Threads: the node's strand.
+class Reader {
+ public:
+  Reader(NodeContext& node, Settler& settler);
+
+  /// See LedgerService::ReadAccount. kInvalidArgument: `after` is too far in the future (rule 9).
+  Task<absl::StatusOr<AccountRead>> ReadAccount(LedgerKey key, ReadMode mode, LogTime after, Deadline deadline);
+
+  /// See LedgerService::ListAccounts. A strong list shows in every balance all transfers that were acknowledged before it
+  /// began; each account is read at a moment of its own, so sums over the list may catch a transfer half way.
+  Task<absl::StatusOr<AccountPage>> ListAccounts(std::string ledger, std::string prefix, std::string after,
+                                                 size_t limit, ReadMode mode, Deadline deadline);
+
+ private:
+  /// A reservation in doubt on an account, and what its participants say.
+  struct Doubt {
+    InDoubt in_doubt;
+    Tally tally;
+    bool decided() const { return tally.standing() != Tally::Standing::kOpen; }
+    bool committed() const { return decided() && tally.decision().kind == DecisionKind::kCommitted; }
+  };
+  /// Whether a vote that is not known here is looked for in other data centres.
+  enum class Asking : uint8_t { kEverywhere, kClocksOnly };
+
+  AccountRead ReadHere(const LedgerKey& key, ShardId shard);
+  std::vector<Doubt> DoubtsOn(const LedgerKey& key, ShardId shard);
+  Task<absl::Status> Ask(std::vector<Doubt>* doubts, LogTime at, Asking asking, Deadline deadline);
+  Task<absl::Status> FinishDecided(std::vector<Doubt>* doubts, Deadline deadline);
+  absl::Status Count(const std::vector<Doubt>& doubts, const LedgerKey& key, ShardId shard, AccountRead* read);
+  Task<absl::StatusOr<AccountRead>> ReadDoubtful(LedgerKey key, ShardId shard, Deadline deadline);
+  AccountPage MergeShards(const std::string& ledger, const std::string& prefix, const std::string& after, size_t limit);
+
+  NodeContext& node_;
+  Settler& settler_;
+  Counter& strong_reads_;
+  Counter& local_reads_;
+  Counter& doubtful_reads_;
+};
+
+}  // namespace paxledger

@@ -1,0 +1,180 @@
+#include "txn/settler.h"
+
+#include <algorithm>
+
+#include "base/limits.h"
+#include "base/mark.h"
+
+namespace paxledger {
+
+namespace {
+
+constexpr int64_t kSweepEveryUs = 250'000;
+constexpr int64_t kStaggerUs = 500'000;       // between the data centres (rule 18)
+constexpr size_t kSweepTriesMax = 64;         // begun by one sweep
+constexpr size_t kSweepRunningMax = 512;      // while so many are driven, a sweep begins none
+constexpr int64_t kBarrierTimeUs = 2'000'000;
+constexpr uint32_t kRoundsMax = 6;            // of Resolve, and of Finish; after them the next sweep begins again
+
+}  // namespace
+
+/// One try being driven.
+struct Settler::Settlement {
+  Settlement(NodeContext& node, const Try& of, std::vector<ShardId> participants, int64_t deadline)
+      : watch(node.board(), node.wakes(), of, std::move(participants)), deadline_us(deadline) {}
+  Tally& tally() { return watch.tally(); }
+  bool open() { return tally().standing() == Tally::Standing::kOpen; }
+
+  VoteBoard::TallyWatch watch;
+  int64_t deadline_us;
+  bool over = false;
+  std::vector<Wakeup*> waiting;
+};
+
+Settler::Settler(NodeContext& node)
+    : node_(node),
+      stop_(node.wakes()),
+      settled_(node.counter("paxledger_recovery_settled_total")),
+      resolves_(node.counter("paxledger_recovery_resolves_total")),
+      overdue_(node.counter("paxledger_recovery_overdue_total")) {
+  const std::vector<ReplicaId>& members = node.options().members;
+  auto self = std::find(members.begin(), members.end(), node.options().self);
+  stagger_us_ = kStaggerUs * (self - members.begin());
+}
+
+std::shared_ptr<Settler::Settlement> Settler::Begin(const Try& of, std::vector<ShardId> participants,
+                                                    int64_t deadline_us) {
+  auto it = running_.find({of.digest, of.attempt});
+  if (it != running_.end()) {
+    // Who reads without knowing the deadline must not keep others from recovery.
+    it->second->deadline_us = std::min(it->second->deadline_us, deadline_us);
+    return it->second;
+  }
+  auto settlement = std::make_shared<Settlement>(node_, of, std::move(participants), deadline_us);
+  running_.emplace(TryName{of.digest, of.attempt}, settlement);
+  node_.tasks().Spawn(Drive(settlement));
+  return settlement;
+}
+
+Task<std::optional<Decision>> Settler::Settle(Try of, std::vector<ShardId> participants, int64_t deadline_us,
+                                              int64_t until_us) {
+  std::shared_ptr<Settlement> settlement = Begin(of, std::move(participants), deadline_us);
+  Wakeup over(node_.wakes());
+  if (!settlement->over) {
+    settlement->waiting.push_back(&over);
+    bool ended = co_await over.Wait(until_us);
+    (void)ended;
+    std::erase(settlement->waiting, &over);
+  }
+  if (settlement->open()) co_return std::nullopt;
+  co_return settlement->tally().decision();
+}
+
+Task<void> Settler::SettleAll(std::vector<Blocker> blockers, int64_t until_us) {
+  // All are begun before the first is waited for.
+  std::vector<std::shared_ptr<Settlement>> begun;
+  for (const Blocker& blocker : blockers) {
+    begun.push_back(Begin(blocker.of, blocker.participants, blocker.deadline_us));
+  }
+  Wakeup over(node_.wakes());
+  for (std::shared_ptr<Settlement>& settlement : begun) {
+    if (settlement->over) continue;
+    settlement->waiting.push_back(&over);
+    while (!settlement->over && node_.now_us() < until_us) {
+      bool ended = co_await over.Wait(until_us);
+      (void)ended;
+    }
+    std::erase(settlement->waiting, &over);
+  }
+}
+
+Task<void> Settler::Drive(std::shared_ptr<Settlement> settlement) {
+  co_await Learn(settlement);
+  if (!settlement->open()) co_await Finish(settlement);
+  settlement->over = true;
+  for (Wakeup* waiting : settlement->waiting) waiting->Set();
+  const Try& of = settlement->tally().of();
+  running_.erase(TryName{of.digest, of.attempt});
+}
+
+Task<void> Settler::Learn(std::shared_ptr<Settlement> settlement) {
+  AskMachines(node_, settlement->tally());
+  if (!settlement->open()) co_return;
+  // What a shard has chosen and this replica has not applied yet is learned by a barrier.
+  Deadline soon{node_.now_us() + kBarrierTimeUs};
+  absl::Status read = co_await node_.BarrierAll(settlement->tally().Missing(), soon);
+  (void)read;  // a vote that is not learned now is waited for below
+  AskMachines(node_, settlement->tally());
+
+  while (settlement->open()) {
+    int64_t overdue_us = node_.MonotonicOf(settlement->deadline_us) + limits::kRecoveryGraceUs;
+    int64_t now_us = node_.now_us();
+    if (now_us >= overdue_us) break;
+    // Nobody waits for it any more, and it is not due: the sweep comes back to it.
+    if (settlement->waiting.empty()) co_return;
+    int64_t look_again_us = std::min(overdue_us, now_us + kSweepEveryUs);
+    bool changed = co_await settlement->watch.wakeup().Wait(look_again_us);
+    (void)changed;
+  }
+  for (uint32_t round = 0; settlement->open() && round < kRoundsMax; ++round) {
+    Resolve(*settlement, round);
+    bool changed = co_await settlement->watch.wakeup().Wait(node_.now_us() + node_.PatienceMicros());
+    (void)changed;
+  }
+}
+
+void Settler::Resolve(Settlement& settlement, uint32_t round) {
+  Mark("txn.resolve_written");
+  ResolveCommand resolve{settlement.tally().of(), settlement.tally().participants()};
+  std::string encoded = EncodeTxnCommand(resolve);
+  for (ShardId shard : settlement.tally().Missing()) {
+    resolves_.Add();
+    absl::Status submitted = node_.Submit(shard, encoded, Urgency::kNow, round);
+    (void)submitted;  // the next round tries again
+  }
+}
+
+Task<void> Settler::Finish(std::shared_ptr<Settlement> settlement) {
+  Tally& tally = settlement->tally();
+  std::string encoded = EncodeTxnCommand(FinishCommand{tally.decided_try(), tally.decision()});
+  for (uint32_t round = 0; !tally.finished_everywhere() && round < kRoundsMax; ++round) {
+    for (ShardId shard : tally.Unfinished()) {
+      absl::Status submitted = node_.Submit(shard, encoded, Urgency::kNow, round);
+      (void)submitted;  // the next round tries again
+    }
+    int64_t until_us = node_.now_us() + node_.PatienceMicros();
+    while (!tally.finished_everywhere() && node_.now_us() < until_us) {
+      bool changed = co_await settlement->watch.wakeup().Wait(until_us);
+      (void)changed;
+    }
+  }
+  if (tally.finished_everywhere()) settled_.Add();
+}
+
+Task<void> Settler::Sweep() {
+  for (;;) {
+    bool stopped = co_await stop_.Wait(node_.now_us() + kSweepEveryUs);
+    if (stopped) co_return;
+    size_t budget = running_.size() < kSweepRunningMax ? kSweepTriesMax : 0;
+    for (ShardId shard : node_.AllShards()) SweepShard(shard, budget);
+  }
+}
+
+void Settler::Stop() { stop_.Set(); }
+
+void Settler::SweepShard(ShardId shard, size_t& budget) {
+  ShardMachine& machine = node_.machine(shard);
+  if (budget == 0 || machine.in_doubt() == 0) return;
+  for (const InDoubt& doubt : machine.Overdue(node_.wall_us() - stagger_us_)) {
+    if (budget == 0) return;
+    const Try& of = doubt.vote.of;
+    if (!running_.contains(TryName{of.digest, of.attempt})) {
+      Mark("txn.recovery_begun");
+      overdue_.Add();
+      --budget;
+    }
+    Begin(of, doubt.participants, doubt.deadline_us);
+  }
+}
+
+}  // namespace paxledger

@@ -1,0 +1,144 @@
+#include "txn/tally.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace paxledger {
+
+Tally::Tally(Try of, std::vector<ShardId> participants)
+    : of_(std::move(of)), participants_(std::move(participants)) {
+  votes_.resize(participants_.size());
+  for (size_t i = 0; i < participants_.size(); ++i) votes_[i].shard = participants_[i];
+  Restart(of_.attempt);
+}
+
+void Tally::Restart(uint32_t attempt) {
+  of_.attempt = attempt;
+  seats_.assign(participants_.size(), Seat{});
+  missing_ = participants_.size();
+  unfinished_ = participants_.size();
+  standing_ = Standing::kOpen;
+  decision_ = Decision{};
+  decided_attempt_ = 0;
+  superseded_by_ = 0;
+  told_ = false;
+}
+
+bool Tally::See(ShardId shard, const Vote& vote) {
+  auto at = std::find(participants_.begin(), participants_.end(), shard);
+  if (at == participants_.end()) return false;  // a Resolve under a forged token may name other shards
+  size_t seat = static_cast<size_t>(at - participants_.begin());
+  Standing standing_before = standing_;
+  bool finished_before = finished_everywhere();
+
+  switch (vote.kind) {
+    case VoteKind::kFinished:
+      if (vote.of.attempt < of_.attempt) return false;  // what an earlier, aborted attempt left
+      // An aborted attempt is no outcome: a later one that was aborted only shows that this one is over.
+      if (vote.finished.kind == DecisionKind::kAborted && vote.of.attempt > of_.attempt) {
+        Supersede(vote.of.attempt);
+      } else if (standing_ != Standing::kDecided) {
+        standing_ = Standing::kDecided;
+        decision_ = vote.finished;
+        decided_attempt_ = vote.of.attempt;
+        told_ = true;
+      }
+      seats_[seat].told = true;
+      Finish(seat);
+      break;
+    case VoteKind::kSuperseded:
+      Supersede(vote.of.attempt);
+      Finish(seat);  // it has released what it held of this attempt
+      break;
+    case VoteKind::kPrepared:
+    case VoteKind::kRefused:
+    case VoteKind::kBlocked:
+    case VoteKind::kConflict:
+    case VoteKind::kResolved:
+      if (vote.of.attempt > of_.attempt) {
+        Supersede(vote.of.attempt);
+        Finish(seat);
+      } else if (vote.of.attempt == of_.attempt) {
+        Record(seat, vote);
+      }
+      break;
+  }
+  return standing_ != standing_before || finished_everywhere() != finished_before;
+}
+
+void Tally::Record(size_t seat, const Vote& vote) {
+  if (seats_[seat].voted) return;  // recorded votes never change (rule 2)
+  seats_[seat].voted = true;
+  --missing_;
+  Vote& kept = votes_[seat].vote;
+  kept.kind = vote.kind;
+  kept.at = vote.at;
+  kept.refusal = vote.refusal;
+  kept.transfer = vote.transfer;
+  kept.blockers = vote.blockers;
+  // The home that bound the id to another digest holds nothing of this one (rule 1), and may not even record it: nobody
+  // waits for it.
+  if (vote.kind == VoteKind::kConflict) Finish(seat);
+  if (missing_ == 0 && standing_ == Standing::kOpen) {
+    standing_ = Standing::kDecided;
+    decision_ = Decide(votes_);
+    decided_attempt_ = of_.attempt;
+  }
+}
+
+void Tally::Finish(size_t seat) {
+  if (seats_[seat].finished) return;
+  seats_[seat].finished = true;
+  --unfinished_;
+}
+
+void Tally::Supersede(uint32_t attempt) {
+  superseded_by_ = std::max(superseded_by_, attempt);
+  if (standing_ != Standing::kOpen) return;
+  // A later attempt is proof that this one aborted (rule 3).
+  standing_ = Standing::kSuperseded;
+  decision_ = Decision{};
+  decision_.kind = DecisionKind::kAborted;
+  decided_attempt_ = of_.attempt;
+}
+
+Try Tally::decided_try() const {
+  Check(standing_ != Standing::kOpen, "only a decided try has a decision");
+  Try decided = of_;
+  decided.attempt = decided_attempt_;
+  return decided;
+}
+
+std::vector<ShardId> Tally::Missing() const {
+  std::vector<ShardId> missing;
+  for (size_t i = 0; i < seats_.size(); ++i) {
+    if (!seats_[i].voted && !seats_[i].finished) missing.push_back(participants_[i]);
+  }
+  return missing;
+}
+
+std::vector<ShardId> Tally::Unfinished() const {
+  std::vector<ShardId> unfinished;
+  for (size_t i = 0; i < seats_.size(); ++i) {
+    bool unheard = seats_[i].voted && votes_[i].vote.kind == VoteKind::kConflict && !seats_[i].told;
+    if (!seats_[i].finished || unheard) unfinished.push_back(participants_[i]);
+  }
+  return unfinished;
+}
+
+std::vector<Blocker> Tally::Blockers() const {
+  std::vector<Blocker> blockers;
+  for (size_t i = 0; i < seats_.size(); ++i) {
+    if (!seats_[i].voted || votes_[i].vote.kind != VoteKind::kBlocked) continue;
+    for (const Blocker& blocker : votes_[i].vote.blockers) {
+      bool known = std::any_of(blockers.begin(), blockers.end(),
+                               [&](const Blocker& b) { return b.of == blocker.of; });
+      if (!known) blockers.push_back(blocker);
+    }
+  }
+  return blockers;
+}
+
+}  // namespace paxledger
