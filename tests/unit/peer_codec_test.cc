@@ -1,0 +1,169 @@
+#include "replication/net/peer_codec.h"
+
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "base/limits.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace paxledger {
+namespace {
+
+SharedBytes Shared(std::string bytes) { return std::make_shared<const std::string>(std::move(bytes)); }
+
+/// The one frame in the writer, without its head.
+std::string Body(FrameWriter& writer) {
+  std::string buffer;
+  writer.Exchange(&buffer);
+  EXPECT_EQ(FrameLength(buffer), buffer.size() - kFrameHeadBytes);
+  return buffer.substr(kFrameHeadBytes);
+}
+
+PaxosMessage FullPaxosMessage() {
+  return {.shard = ShardId{7},
+          .index = LogIndex{1234567890123},
+          .mine = {Ballot::Of(3, ReplicaId{2}), Ballot::Of(0, ReplicaId{1}), Sha256("mine")},
+          .yours = {Ballot::Of(2, ReplicaId{3}), Ballot::Of(1, ReplicaId{3}), Sha256("yours")},
+          .proposed = Ballot::Of(4, ReplicaId{2}),
+          .proposed_digest = Sha256("proposed"),
+          .value = Shared(std::string(100'000, 'v')),
+          .ask = true,
+          .chosen = LogIndex{1234567890122},
+          .chosen_digest = Sha256("chosen")};
+}
+
+TEST(PeerCodec, GivesBackEveryFieldOfEveryMessageInOrder) {
+  FrameWriter writer;
+  PaxosMessage paxos = FullPaxosMessage();
+  ASSERT_TRUE(writer.Add(paxos));
+  ASSERT_TRUE(writer.Add(FetchRequest{ShardId{1}, LogIndex{2}, LogIndex{3}}));
+  ASSERT_TRUE(writer.Add(FetchAnswer{ShardId{1}, {{LogIndex{2}, Shared("two")}, {LogIndex{3}, Shared("")}}}));
+  ASSERT_TRUE(writer.Add(BarrierRequest{ShardId{4}, 99}));
+  ASSERT_TRUE(writer.Add(BarrierAnswer{ShardId{4}, 99, LogIndex{12}, LogIndex{11}}));
+  ASSERT_TRUE(writer.Add(ForwardedCommands{ShardId{5}, 2, Urgency::kLazy, {Shared("a"), Shared("b")}}));
+  ASSERT_TRUE(writer.Add(AppMessage{17, std::string("\0x", 2)}));
+  writer.EndFrame(-5);
+
+  FrameReader reader;
+  PeerFrame frame;
+  ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
+  EXPECT_EQ(frame.sent_wall_us, -5);
+  ASSERT_EQ(frame.messages.size(), 7u);
+  const auto& got = std::get<PaxosMessage>(frame.messages[0]);
+  EXPECT_EQ(got.shard, paxos.shard);
+  EXPECT_EQ(got.index, paxos.index);
+  EXPECT_EQ(got.mine, paxos.mine);
+  EXPECT_EQ(got.yours, paxos.yours);
+  EXPECT_EQ(got.proposed, paxos.proposed);
+  EXPECT_EQ(got.proposed_digest, paxos.proposed_digest);
+  EXPECT_EQ(*got.value, *paxos.value);
+  EXPECT_TRUE(got.ask);
+  EXPECT_EQ(got.chosen, paxos.chosen);
+  EXPECT_EQ(got.chosen_digest, paxos.chosen_digest);
+  EXPECT_EQ(std::get<FetchRequest>(frame.messages[1]).to, LogIndex{3});
+  const auto& answer = std::get<FetchAnswer>(frame.messages[2]);
+  ASSERT_EQ(answer.entries.size(), 2u);
+  EXPECT_EQ(answer.entries[1].index, LogIndex{3});
+  EXPECT_EQ(*answer.entries[0].value, "two");
+  EXPECT_EQ(*answer.entries[1].value, "");
+  EXPECT_EQ(std::get<BarrierRequest>(frame.messages[3]).round, 99u);
+  EXPECT_EQ(std::get<BarrierAnswer>(frame.messages[4]).highest, LogIndex{12});
+  EXPECT_EQ(std::get<BarrierAnswer>(frame.messages[4]).chosen, LogIndex{11});
+  const auto& forwarded = std::get<ForwardedCommands>(frame.messages[5]);
+  EXPECT_EQ(forwarded.urgency, Urgency::kLazy);
+  EXPECT_EQ(forwarded.hops, 2u);
+  ASSERT_EQ(forwarded.commands.size(), 2u);
+  EXPECT_EQ(*forwarded.commands[1], "b");
+  EXPECT_EQ(std::get<AppMessage>(frame.messages[6]).bytes, std::string("\0x", 2));
+}
+
+TEST(PeerCodec, KeepsAnEmptyValueApartFromNone) {
+  FrameWriter writer;
+  PaxosMessage none;
+  PaxosMessage empty;
+  empty.value = Shared("");
+  ASSERT_TRUE(writer.Add(none));
+  ASSERT_TRUE(writer.Add(empty));
+  writer.EndFrame(1);
+  FrameReader reader;
+  PeerFrame frame;
+  ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
+  EXPECT_EQ(std::get<PaxosMessage>(frame.messages[0]).value, nullptr);
+  EXPECT_TRUE(std::get<PaxosMessage>(frame.messages[0]).mine.digest.none());
+  ASSERT_NE(std::get<PaxosMessage>(frame.messages[1]).value, nullptr);
+}
+
+TEST(PeerCodec, GreetsAndRejects) {
+  FrameWriter writer;
+  PeerHello hello{kPeerProtocol, "0123456789abcdef", ReplicaId{2},
+                  ReplicaId{3},  Incarnation{41},    0xfeedfacecafebeef};
+  PeerReject reject{RejectCode::kOldIncarnation, "older incarnation"};
+  writer.AddHello(hello);
+  writer.AddReject(reject);
+  writer.EndFrame(7);
+  FrameReader reader;
+  PeerFrame frame;
+  ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
+  EXPECT_EQ(frame.hello, hello);
+  EXPECT_EQ(frame.reject, reject);
+}
+
+TEST(PeerCodec, AReaderForgetsThePreviousFrame) {
+  FrameWriter writer;
+  FrameReader reader;
+  PeerFrame frame;
+  ASSERT_TRUE(writer.Add(FullPaxosMessage()));
+  writer.AddHello({});
+  writer.EndFrame(1);
+  ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
+  ASSERT_TRUE(writer.Add(PaxosMessage{}));
+  writer.EndFrame(2);
+  ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
+  ASSERT_EQ(frame.messages.size(), 1u);
+  EXPECT_FALSE(frame.hello.has_value());
+  EXPECT_EQ(std::get<PaxosMessage>(frame.messages[0]).value, nullptr);
+  EXPECT_FALSE(std::get<PaxosMessage>(frame.messages[0]).ask);
+}
+
+TEST(PeerCodec, LeavesOutWhatIsLargerThanAFrame) {
+  FrameWriter writer;
+  EXPECT_FALSE(writer.Add(AppMessage{1, std::string(limits::kFrameBytesMax, 'x')}));
+  EXPECT_FALSE(writer.building());
+  EXPECT_EQ(writer.bytes(), 0u);
+}
+
+TEST(PeerCodec, RefusesGarbageAndBrokenFormats) {
+  FrameReader reader;
+  PeerFrame frame;
+  EXPECT_EQ(reader.Decode("garbage", &frame).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(reader.Decode("", &frame).ok()) << "an empty frame has no version";
+  EXPECT_FALSE(reader.Decode(std::string("\x08\x02", 2), &frame).ok()) << "an unknown version";
+  EXPECT_FALSE(reader.Decode(std::string("\x08\x01\x1a\x00", 4), &frame).ok()) << "a message of no kind";
+  EXPECT_FALSE(reader.Decode(std::string("\x08\x01\x1a\x04\x12\x00\x22\x00", 8), &frame).ok())
+      << "of two kinds";
+  EXPECT_FALSE(reader.Decode(std::string("\x08\x01\x1a\x05\x12\x03\x08\x80\x08", 9), &frame).ok())
+      << "a shard out of range";
+  EXPECT_FALSE(reader.Decode(std::string("\x08\x01\x1a\x05\x0a\x03\x2a\x01x", 9), &frame).ok())
+      << "a short digest";
+  EXPECT_FALSE(reader.Decode(std::string("\x08\x01\x1a\x02\x3a\x00", 6), &frame).ok())
+      << "an app message without bytes";
+  EXPECT_TRUE(reader.Decode(std::string("\x08\x01", 2), &frame).ok()) << "a sign of life";
+}
+
+TEST(PeerCodec, EveryTruncationIsRefusedOrShorter) {
+  FrameWriter writer;
+  ASSERT_TRUE(writer.Add(FetchAnswer{ShardId{1}, {{LogIndex{2}, Shared("two")}}}));
+  writer.EndFrame(1);
+  std::string body = Body(writer);
+  FrameReader reader;
+  PeerFrame frame;
+  for (size_t n = 0; n < body.size(); ++n) {
+    absl::Status status = reader.Decode(body.substr(0, n), &frame);
+    if (status.ok()) EXPECT_LE(frame.messages.size(), 1u);
+  }
+}
+
+}  // namespace
+}  // namespace paxledger
