@@ -48,8 +48,8 @@ void AccountOpener::Open(std::vector<OpenAccountRequest> requests, Deadline dead
 
 Task<void> AccountOpener::Drive(std::unique_ptr<Batch> owned) {
   Batch& batch = *owned;
-  // An account that another data centre opened a moment ago is not opened here again: so a call made after that one was
-  // answered says that it exists.
+  // An account that another data centre opened a moment ago is not opened here again: so a call made after
+  // that one was answered says that it exists.
   std::vector<ShardId> unknown = AnswerKnown(batch);
   absl::Status barrier = co_await node_.BarrierAll(std::move(unknown), Deadline{batch.deadline_us});
   if (!barrier.ok()) {
@@ -60,8 +60,8 @@ Task<void> AccountOpener::Drive(std::unique_ptr<Batch> owned) {
   for (size_t i = 0; i < batch.requests.size(); ++i) {
     if (batch.items[i].known) continue;
     const OpenAccountRequest& request = batch.requests[i];
-    batch.items[i].watch = std::make_unique<VoteBoard::OpenWatch>(node_.board(), request.key, request.spec, batch.open,
-                                                                  batch.answered);
+    batch.items[i].watch = std::make_unique<VoteBoard::OpenWatch>(node_.board(), request.key, request.spec,
+                                                                  batch.open, batch.answered);
   }
   for (uint32_t round = 0; batch.open > 0; ++round) {
     int64_t now_us = node_.now_us();
@@ -94,7 +94,8 @@ void AccountOpener::Answer(Batch& batch) {
     OpenAccountResult& result = batch.results[i];
     if (item.watch == nullptr) continue;
     if (!item.watch->status().has_value()) {
-      if (item.may_have_proposed) result.failure = absl::DeadlineExceededError("whether it was opened is not known");
+      if (item.may_have_proposed)
+        result.failure = absl::DeadlineExceededError("whether it was opened is not known");
       if (result.failure.ok()) result.failure = absl::UnavailableError("nothing was proposed in time");
       continue;
     }

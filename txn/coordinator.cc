@@ -14,22 +14,29 @@ namespace paxledger {
 
 namespace {
 
-constexpr int64_t kSubmitAgainUs = 10'000;       // after a full queue or a lost majority
+constexpr int64_t kSubmitAgainUs = 10'000;  // after a full queue or a lost majority
 constexpr int64_t kAssetBarrierUs = 2'000'000;
-constexpr uint32_t kFinishRoundsMax = 4;         // after them recovery does it
-constexpr int64_t kFinishPatienceUs = 500'000;   // a lazy Finish may wait for company
+constexpr uint32_t kFinishRoundsMax = 4;        // after them recovery does it
+constexpr int64_t kFinishPatienceUs = 500'000;  // a lazy Finish may wait for company
 constexpr uint32_t kBackoffDoublingsMax = 6;
 constexpr int64_t kBackoffMinUs = 2'000;
 
 std::string_view StateName(TransactionState state) {
   switch (state) {
-    case TransactionState::kCommitted: return "committed";
-    case TransactionState::kRefused: return "refused";
-    case TransactionState::kConflict: return "conflict";
-    case TransactionState::kInDoubt: return "in_doubt";
-    case TransactionState::kContended: return "contended";
-    case TransactionState::kUnavailable: return "unavailable";
-    case TransactionState::kOverloaded: return "overloaded";
+    case TransactionState::kCommitted:
+      return "committed";
+    case TransactionState::kRefused:
+      return "refused";
+    case TransactionState::kConflict:
+      return "conflict";
+    case TransactionState::kInDoubt:
+      return "in_doubt";
+    case TransactionState::kContended:
+      return "contended";
+    case TransactionState::kUnavailable:
+      return "unavailable";
+    case TransactionState::kOverloaded:
+      return "overloaded";
   }
   return "";
 }
@@ -87,17 +94,18 @@ struct Coordinator::Run {
   Transaction body;
   std::vector<std::string> assets;
   LogTime after;
-  int64_t deadline_us = 0;       // monotonic
+  int64_t deadline_us = 0;  // monotonic
   int64_t wall_deadline_us = 0;
   int64_t began_us = 0;
   Caller first;
   std::vector<Caller> joined;
   bool answered = false;
-  TransactionResult result;      // once answered
-  // Something was handed to an acceptor whose outcome is not known: "nothing happened" may not be said (rule 17).
+  TransactionResult result;  // once answered
+  // Something was handed to an acceptor whose outcome is not known: "nothing happened" may not be said (rule
+  // 17).
   bool may_have_proposed = false;
-  absl::Status not_submitted;    // of the last round
-  bool known_before = false;     // the outcome was applied here when the call came
+  absl::Status not_submitted;  // of the last round
+  bool known_before = false;   // the outcome was applied here when the call came
   uint32_t aborts = 0;
 };
 
@@ -110,7 +118,8 @@ Coordinator::Coordinator(NodeContext& node, Settler& settler)
       latency_(node.ports().metrics->latency("paxledger_transaction_latency")) {
   for (uint8_t i = 0; i < 7; ++i) {
     std::string_view name = StateName(static_cast<TransactionState>(i));
-    outcomes_[i] = &node.counter(absl::StrCat("paxledger_transactions_total{outcome=\"", ToAbsl(name), "\"}"));
+    outcomes_[i] =
+        &node.counter(absl::StrCat("paxledger_transactions_total{outcome=\"", ToAbsl(name), "\"}"));
   }
 }
 
@@ -167,7 +176,9 @@ void Coordinator::Join(Run& run, const std::shared_ptr<Batch>& batch, size_t ite
 Task<void> Coordinator::Drive(std::unique_ptr<Run> owned) {
   Run& run = *owned;
   AskHome(run);
-  if (run.open() && !run.alone()) co_await FillAssets(run);
+  if (run.open() && !run.alone()) {
+    co_await FillAssets(run);
+  }
   for (;;) {
     Collected collected = co_await Collect(run);
     if (collected == Collected::kNothingProposed) {
@@ -248,7 +259,7 @@ bool Coordinator::Send(Run& run, uint32_t round) {
     encoded = EncodeTxnCommand(command);
     run.body = std::move(std::get<ExecuteCommand>(command).body);
   } else {
-    TxnCommand command = PrepareCommand{tally.of(),           tally.participants(), run.wall_deadline_us,
+    TxnCommand command = PrepareCommand{tally.of(),          tally.participants(),  run.wall_deadline_us,
                                         std::move(run.body), std::move(run.assets), run.after};
     encoded = EncodeTxnCommand(command);
     run.body = std::move(std::get<PrepareCommand>(command).body);
@@ -291,7 +302,8 @@ std::vector<ShardId> Coordinator::ReadAssets(Run& run) {
 Task<void> Coordinator::FillAssets(Run& run) {
   std::vector<ShardId> unknown = ReadAssets(run);
   if (unknown.empty()) co_return;
-  // The account may have been opened in another data centre a moment ago. If it exists nowhere, its shard refuses.
+  // The account may have been opened in another data centre a moment ago. If it exists nowhere, its shard
+  // refuses.
   Deadline soon{std::min(run.deadline_us, node_.now_us() + kAssetBarrierUs)};
   absl::Status read = co_await node_.BarrierAll(unknown, soon);
   if (read.ok()) ReadAssets(run);
@@ -309,7 +321,9 @@ Task<bool> Coordinator::GiveWay(Run& run) {
   if (node_.now_us() + backoff_us >= run.deadline_us) co_return false;
   co_await SleepFor(*node_.ports().executor, absl::Microseconds(backoff_us));
   // An account whose asset was not known may have been opened meanwhile.
-  if (!run.alone()) co_await FillAssets(run);
+  if (!run.alone()) {
+    co_await FillAssets(run);
+  }
   co_return true;
 }
 
@@ -339,13 +353,16 @@ Task<void> Coordinator::FinishEverywhere(Run& run) {
 }
 
 Task<void> Coordinator::Linger(Run& run) {
-  // The caller was told that the outcome is unknown; should it become known before recovery begins, finish it here.
+  // The caller was told that the outcome is unknown; should it become known before recovery begins, finish it
+  // here.
   int64_t until_us = run.deadline_us + limits::kRecoveryGraceUs;
   while (run.open() && node_.now_us() < until_us) {
     bool changed = co_await run.watch.wakeup().Wait(until_us);
     (void)changed;
   }
-  if (!run.open()) co_await FinishEverywhere(run);
+  if (!run.open()) {
+    co_await FinishEverywhere(run);
+  }
 }
 
 void Coordinator::Answer(Run& run, TransactionResult result) {

@@ -16,9 +16,9 @@
 
 namespace paxledger {
 
-/// Runs transactions to their outcome: Execute or Prepare to all participants at once, votes, decision, answer, Finish
-/// (transactions.md rules 2-4, 7, 17). Calls for one body on one node share one run.
-/// Threads: the node's strand.
+/// Runs transactions to their outcome: Execute or Prepare to all participants at once, votes, decision,
+/// answer, Finish (transactions.md rules 2-4, 7, 17). Calls for one body on one node share one run. Threads:
+/// the node's strand.
 class Coordinator {
  public:
   Coordinator(NodeContext& node, Settler& settler);
@@ -37,7 +37,8 @@ class Coordinator {
   struct Run;
   enum class Collected : uint8_t { kSettled, kTimedOut, kNothingProposed };
 
-  void Start(const std::shared_ptr<Batch>& batch, size_t item, Transaction body, LogTime after, Deadline deadline);
+  void Start(const std::shared_ptr<Batch>& batch, size_t item, Transaction body, LogTime after,
+             Deadline deadline);
   void Join(Run& run, const std::shared_ptr<Batch>& batch, size_t item, Deadline deadline);
   Task<void> Drive(std::unique_ptr<Run> owned);
   Task<Collected> Collect(Run& run);

@@ -101,7 +101,8 @@ void Node::OpenAccounts(std::vector<OpenAccountRequest> requests, Deadline deadl
       [this, requests = std::move(requests), deadline, done = std::move(done)]() mutable {
         if (phase_ != Phase::kServing) {
           std::vector<OpenAccountResult> refused(requests.size());
-          for (OpenAccountResult& result : refused) result.failure = absl::UnavailableError("the node is stopping");
+          for (OpenAccountResult& result : refused)
+            result.failure = absl::UnavailableError("the node is stopping");
           return done(std::move(refused));
         }
         opener_.Open(std::move(requests), deadline, std::move(done));
@@ -123,36 +124,36 @@ void Node::Execute(std::vector<Transaction> transactions, LogTime after, Deadlin
 
 void Node::ReadAccount(LedgerKey key, ReadMode mode, LogTime after, Deadline deadline,
                        absl::AnyInvocable<void(absl::StatusOr<AccountRead>)> done) {
-  node_.ports().executor->Post(
-      [this, key = std::move(key), mode, after, deadline, done = std::move(done)]() mutable {
-        node_.tasks().Spawn(
-            Deliver(reader_.ReadAccount(std::move(key), mode, after, deadline), std::move(done)));
-      });
+  node_.ports().executor->Post([this, key = std::move(key), mode, after, deadline,
+                                done = std::move(done)]() mutable {
+    node_.tasks().Spawn(Deliver(reader_.ReadAccount(std::move(key), mode, after, deadline), std::move(done)));
+  });
 }
 
 void Node::ReadTransaction(LedgerKey key, std::string recovery_token, Deadline deadline,
                            absl::AnyInvocable<void(absl::StatusOr<TransferRead>)> done) {
-  node_.ports().executor->Post(
-      [this, key = std::move(key), token = std::move(recovery_token), deadline, done = std::move(done)]() mutable {
-        node_.tasks().Spawn(
-            Deliver(transaction_reader_.Read(std::move(key), std::move(token), deadline), std::move(done)));
-      });
+  node_.ports().executor->Post([this, key = std::move(key), token = std::move(recovery_token), deadline,
+                                done = std::move(done)]() mutable {
+    node_.tasks().Spawn(
+        Deliver(transaction_reader_.Read(std::move(key), std::move(token), deadline), std::move(done)));
+  });
 }
 
-void Node::ListAccounts(std::string ledger, std::string prefix, std::string after, size_t limit, ReadMode mode,
-                        Deadline deadline, absl::AnyInvocable<void(absl::StatusOr<AccountPage>)> done) {
-  node_.ports().executor->Post([this, ledger = std::move(ledger), prefix = std::move(prefix), after = std::move(after),
-                                limit, mode, deadline, done = std::move(done)]() mutable {
-    node_.tasks().Spawn(Deliver(reader_.ListAccounts(std::move(ledger), std::move(prefix), std::move(after), limit,
-                                                     mode, deadline),
-                                std::move(done)));
+void Node::ListAccounts(std::string ledger, std::string prefix, std::string after, size_t limit,
+                        ReadMode mode, Deadline deadline,
+                        absl::AnyInvocable<void(absl::StatusOr<AccountPage>)> done) {
+  node_.ports().executor->Post([this, ledger = std::move(ledger), prefix = std::move(prefix),
+                                after = std::move(after), limit, mode, deadline,
+                                done = std::move(done)]() mutable {
+    node_.tasks().Spawn(Deliver(
+        reader_.ListAccounts(std::move(ledger), std::move(prefix), std::move(after), limit, mode, deadline),
+        std::move(done)));
   });
 }
 
 void Node::Report(std::vector<LogIndex> indexes, absl::AnyInvocable<void(NodeReport)> done) {
-  node_.ports().executor->Post([this, indexes = std::move(indexes), done = std::move(done)]() mutable {
-    done(ReportNow(indexes));
-  });
+  node_.ports().executor->Post(
+      [this, indexes = std::move(indexes), done = std::move(done)]() mutable { done(ReportNow(indexes)); });
 }
 
 NodeReport Node::ReportNow(const std::vector<LogIndex>& indexes) {

@@ -97,7 +97,8 @@ Task<absl::Status> NodeContext::RaiseClock(ShardId shard, LogTime at, Deadline d
   VoteBoard::ClockWatch watch(board_, shard, at, wakeup);
   std::string close = EncodeTxnCommand(CloseCommand{at});
   for (uint32_t attempt = 0; machine(shard).clock() < at; ++attempt) {
-    if (deadline.Passed(now_us())) co_return absl::DeadlineExceededError("the shard's clock was not raised in time");
+    if (deadline.Passed(now_us()))
+      co_return absl::DeadlineExceededError("the shard's clock was not raised in time");
     absl::Status submitted = Submit(shard, close, Urgency::kNow, attempt);
     if (!submitted.ok() && attempt == 0) co_return submitted;
     bool raised = co_await wakeup.Wait(std::min(deadline.monotonic_us, now_us() + PatienceMicros()));
@@ -107,7 +108,8 @@ Task<absl::Status> NodeContext::RaiseClock(ShardId shard, LogTime at, Deadline d
 }
 
 absl::StatusOr<Transaction> ReadBody(NodeContext& node, ShardId shard, const TransactionRecord& record) {
-  if (record.body_at.value == 0) return absl::NotFoundError("the shard never saw the body of the transaction");
+  if (record.body_at.value == 0)
+    return absl::NotFoundError("the shard never saw the body of the transaction");
   absl::StatusOr<SharedBytes> value = node.replica().ReadEntry(shard, record.body_at);
   if (!value.ok()) return value.status();
   absl::StatusOr<Envelope> entry = DecodeEnvelope(**value);

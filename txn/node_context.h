@@ -57,11 +57,13 @@ class NodeContext {
   /// A point on this node's wall clock as one on its monotonic clock, and back. Both saturate.
   int64_t MonotonicOf(int64_t wall_us);
   int64_t WallOf(int64_t monotonic_us);
-  /// After how long a command that was not seen applied is submitted again: the adaptive deadline of design §3.
+  /// After how long a command that was not seen applied is submitted again: the adaptive deadline of design
+  /// §3.
   int64_t PatienceMicros();
 
   /// See Replica::Submit.
-  [[nodiscard]] absl::Status Submit(ShardId shard, const std::string& encoded, Urgency urgency, uint32_t attempt) {
+  [[nodiscard]] absl::Status Submit(ShardId shard, const std::string& encoded, Urgency urgency,
+                                    uint32_t attempt) {
     return replica_.Submit(shard, MachineId::kTxn, encoded, urgency, attempt);
   }
   /// Read barriers of several shards beside each other; ok when all are. Errors: as Replica::ReadBarrier.

@@ -51,7 +51,8 @@ std::vector<Reader::Doubt> Reader::DoubtsOn(const LedgerKey& key, ShardId shard)
   return doubts;
 }
 
-Task<absl::StatusOr<AccountRead>> Reader::ReadAccount(LedgerKey key, ReadMode mode, LogTime after, Deadline deadline) {
+Task<absl::StatusOr<AccountRead>> Reader::ReadAccount(LedgerKey key, ReadMode mode, LogTime after,
+                                                      Deadline deadline) {
   ShardId shard = ShardOfAccount(key.ledger, key.id, node_.shards());
   ShardMachine& machine = node_.machine(shard);
   if (mode == ReadMode::kLocal && machine.clock() >= after) {
@@ -81,15 +82,16 @@ Task<absl::StatusOr<AccountRead>> Reader::ReadAccount(LedgerKey key, ReadMode mo
 Task<absl::StatusOr<AccountRead>> Reader::ReadDoubtful(LedgerKey key, ShardId shard, Deadline deadline) {
   Mark("txn.doubtful_read");
   doubtful_reads_.Add();
-  // First round. What was acknowledged before the read began has all its votes by now, so asking finds it committed.
+  // First round. What was acknowledged before the read began has all its votes by now, so asking finds it
+  // committed.
   AccountRead read = ReadHere(key, shard);
   std::vector<Doubt> doubts = DoubtsOn(key, shard);
   absl::Status asked = co_await Ask(&doubts, read.at, Asking::kEverywhere, deadline);
   if (!asked.ok()) co_return asked;
   if (std::none_of(doubts.begin(), doubts.end(), [](const Doubt& d) { return d.decided(); })) co_return read;
 
-  // Those are finished here, which lifts the shard's clock to their commit timestamps at least (rule 9). To include
-  // the committed without asking again would let two readers see two transactions in opposite orders.
+  // Those are finished here, which lifts the shard's clock to their commit timestamps at least (rule 9). To
+  // include the committed without asking again would let two readers see two transactions in opposite orders.
   absl::Status finished = co_await FinishDecided(&doubts, deadline);
   if (!finished.ok()) co_return finished;
   read = ReadHere(key, shard);
@@ -119,8 +121,9 @@ Task<absl::Status> Reader::Ask(std::vector<Doubt>* doubts, LogTime at, Asking as
     if (!read.ok()) co_return read;
     ask_here();
   }
-  // A participant whose clock stands at `at` or above will vote, if at all, with a later timestamp: such a transaction
-  // commits after `at`. An entry is written only where the clock is behind and the vote is missing.
+  // A participant whose clock stands at `at` or above will vote, if at all, with a later timestamp: such a
+  // transaction commits after `at`. An entry is written only where the clock is behind and the vote is
+  // missing.
   for (ShardId shard : silent) {
     absl::Status raised = co_await node_.RaiseClock(shard, at, deadline);
     if (!raised.ok()) co_return raised;
@@ -133,14 +136,17 @@ Task<absl::Status> Reader::FinishDecided(std::vector<Doubt>* doubts, Deadline de
   std::vector<Blocker> decided;
   for (Doubt& doubt : *doubts) {
     if (!doubt.decided()) continue;
-    decided.push_back(Blocker{doubt.in_doubt.vote.of, doubt.in_doubt.participants, doubt.in_doubt.deadline_us});
+    decided.push_back(
+        Blocker{doubt.in_doubt.vote.of, doubt.in_doubt.participants, doubt.in_doubt.deadline_us});
   }
   co_await settler_.SettleAll(std::move(decided), deadline.monotonic_us);
-  if (deadline.Passed(node_.now_us())) co_return absl::DeadlineExceededError("reservations were not finished in time");
+  if (deadline.Passed(node_.now_us()))
+    co_return absl::DeadlineExceededError("reservations were not finished in time");
   co_return absl::OkStatus();
 }
 
-absl::Status Reader::Count(const std::vector<Doubt>& doubts, const LedgerKey& key, ShardId shard, AccountRead* read) {
+absl::Status Reader::Count(const std::vector<Doubt>& doubts, const LedgerKey& key, ShardId shard,
+                           AccountRead* read) {
   for (const Doubt& doubt : doubts) {
     if (!doubt.committed() || doubt.tally.decision().committed_at > read->at) continue;
     Check(read->account.has_value(), "a reservation is on an account");
@@ -155,15 +161,16 @@ absl::Status Reader::Count(const std::vector<Doubt>& doubts, const LedgerKey& ke
   return absl::OkStatus();
 }
 
-Task<absl::StatusOr<AccountPage>> Reader::ListAccounts(std::string ledger, std::string prefix, std::string after,
-                                                       size_t limit, ReadMode mode, Deadline deadline) {
+Task<absl::StatusOr<AccountPage>> Reader::ListAccounts(std::string ledger, std::string prefix,
+                                                       std::string after, size_t limit, ReadMode mode,
+                                                       Deadline deadline) {
   if (mode == ReadMode::kLocal) co_return MergeShards(ledger, prefix, after, limit);
   strong_reads_.Add();
   absl::Status barrier = co_await node_.BarrierAll(node_.AllShards(), deadline);
   if (!barrier.ok()) co_return barrier;
   AccountPage page = MergeShards(ledger, prefix, after, limit);
-  // After a barrier of every shard the votes of all that was acknowledged are known here: what they decide is finished,
-  // and the page is made again.
+  // After a barrier of every shard the votes of all that was acknowledged are known here: what they decide is
+  // finished, and the page is made again.
   std::vector<Doubt> doubts;
   for (const AccountRow& row : page.accounts) {
     if (row.account.debits_in_doubt == 0 && row.account.credits_in_doubt == 0) continue;
@@ -179,8 +186,8 @@ Task<absl::StatusOr<AccountPage>> Reader::ListAccounts(std::string ledger, std::
   co_return MergeShards(ledger, prefix, after, limit);
 }
 
-AccountPage Reader::MergeShards(const std::string& ledger, const std::string& prefix, const std::string& after,
-                                size_t limit) {
+AccountPage Reader::MergeShards(const std::string& ledger, const std::string& prefix,
+                                const std::string& after, size_t limit) {
   AccountPage page;
   for (ShardId shard : node_.AllShards()) {
     std::vector<AccountRow> rows = node_.machine(shard).ListAccounts(ledger, prefix, after, limit + 1);

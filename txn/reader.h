@@ -21,10 +21,12 @@ class Reader {
   Reader(NodeContext& node, Settler& settler);
 
   /// See LedgerService::ReadAccount. kInvalidArgument: `after` is too far in the future (rule 9).
-  Task<absl::StatusOr<AccountRead>> ReadAccount(LedgerKey key, ReadMode mode, LogTime after, Deadline deadline);
+  Task<absl::StatusOr<AccountRead>> ReadAccount(LedgerKey key, ReadMode mode, LogTime after,
+                                                Deadline deadline);
 
-  /// See LedgerService::ListAccounts. A strong list shows in every balance all transfers that were acknowledged before it
-  /// began; each account is read at a moment of its own, so sums over the list may catch a transfer half way.
+  /// See LedgerService::ListAccounts. A strong list shows in every balance all transfers that were
+  /// acknowledged before it began; each account is read at a moment of its own, so sums over the list may
+  /// catch a transfer half way.
   Task<absl::StatusOr<AccountPage>> ListAccounts(std::string ledger, std::string prefix, std::string after,
                                                  size_t limit, ReadMode mode, Deadline deadline);
 
@@ -43,9 +45,11 @@ class Reader {
   std::vector<Doubt> DoubtsOn(const LedgerKey& key, ShardId shard);
   Task<absl::Status> Ask(std::vector<Doubt>* doubts, LogTime at, Asking asking, Deadline deadline);
   Task<absl::Status> FinishDecided(std::vector<Doubt>* doubts, Deadline deadline);
-  absl::Status Count(const std::vector<Doubt>& doubts, const LedgerKey& key, ShardId shard, AccountRead* read);
+  absl::Status Count(const std::vector<Doubt>& doubts, const LedgerKey& key, ShardId shard,
+                     AccountRead* read);
   Task<absl::StatusOr<AccountRead>> ReadDoubtful(LedgerKey key, ShardId shard, Deadline deadline);
-  AccountPage MergeShards(const std::string& ledger, const std::string& prefix, const std::string& after, size_t limit);
+  AccountPage MergeShards(const std::string& ledger, const std::string& prefix, const std::string& after,
+                          size_t limit);
 
   NodeContext& node_;
   Settler& settler_;

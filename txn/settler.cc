@@ -10,11 +10,11 @@ namespace paxledger {
 namespace {
 
 constexpr int64_t kSweepEveryUs = 250'000;
-constexpr int64_t kStaggerUs = 500'000;       // between the data centres (rule 18)
-constexpr size_t kSweepTriesMax = 64;         // begun by one sweep
-constexpr size_t kSweepRunningMax = 512;      // while so many are driven, a sweep begins none
+constexpr int64_t kStaggerUs = 500'000;   // between the data centres (rule 18)
+constexpr size_t kSweepTriesMax = 64;     // begun by one sweep
+constexpr size_t kSweepRunningMax = 512;  // while so many are driven, a sweep begins none
 constexpr int64_t kBarrierTimeUs = 2'000'000;
-constexpr uint32_t kRoundsMax = 6;            // of Resolve, and of Finish; after them the next sweep begins again
+constexpr uint32_t kRoundsMax = 6;  // of Resolve, and of Finish; after them the next sweep begins again
 
 }  // namespace
 
@@ -90,7 +90,9 @@ Task<void> Settler::SettleAll(std::vector<Blocker> blockers, int64_t until_us) {
 
 Task<void> Settler::Drive(std::shared_ptr<Settlement> settlement) {
   co_await Learn(settlement);
-  if (!settlement->open()) co_await Finish(settlement);
+  if (!settlement->open()) {
+    co_await Finish(settlement);
+  }
   settlement->over = true;
   for (Wakeup* waiting : settlement->waiting) waiting->Set();
   const Try& of = settlement->tally().of();

@@ -16,26 +16,26 @@
 
 namespace paxledger {
 
-/// Brings tries of others to their end: what blocks a transaction (transactions.md rule 7), what a strong read finds
-/// committed (rule 10), what a gateway left behind (rule 18). Votes are read first; a Resolve is written only where none is
-/// recorded and only past deadline and grace; then the decision is finished at every participant.
-/// Each try is driven once at a time on a node, however many wait for it.
-/// Threads: the node's strand.
+/// Brings tries of others to their end: what blocks a transaction (transactions.md rule 7), what a strong
+/// read finds committed (rule 10), what a gateway left behind (rule 18). Votes are read first; a Resolve is
+/// written only where none is recorded and only past deadline and grace; then the decision is finished at
+/// every participant. Each try is driven once at a time on a node, however many wait for it. Threads: the
+/// node's strand.
 class Settler {
  public:
   explicit Settler(NodeContext& node);
   Settler(const Settler&) = delete;
   Settler& operator=(const Settler&) = delete;
 
-  /// Drives `of` and waits until it is finished at every participant, or until `until_us` on the monotonic clock. What was
-  /// learned of its outcome; nullopt: not decided, and the driving goes on for a while.
+  /// Drives `of` and waits until it is finished at every participant, or until `until_us` on the monotonic
+  /// clock. What was learned of its outcome; nullopt: not decided, and the driving goes on for a while.
   Task<std::optional<Decision>> Settle(Try of, std::vector<ShardId> participants, int64_t deadline_us,
                                        int64_t until_us);
   /// The same for several beside each other, bounded in number by the caller.
   Task<void> SettleAll(std::vector<Blocker> blockers, int64_t until_us);
 
-  /// Looks for tries past their deadline until `Stop`: the recovery sweep. Data centres are staggered, so that normally
-  /// one of them does the work.
+  /// Looks for tries past their deadline until `Stop`: the recovery sweep. Data centres are staggered, so
+  /// that normally one of them does the work.
   Task<void> Sweep();
   void Stop();
 

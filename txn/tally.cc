@@ -78,8 +78,8 @@ void Tally::Record(size_t seat, const Vote& vote) {
   kept.refusal = vote.refusal;
   kept.transfer = vote.transfer;
   kept.blockers = vote.blockers;
-  // The home that bound the id to another digest holds nothing of this one (rule 1), and may not even record it: nobody
-  // waits for it.
+  // The home that bound the id to another digest holds nothing of this one (rule 1), and may not even record
+  // it: nobody waits for it.
   if (vote.kind == VoteKind::kConflict) Finish(seat);
   if (missing_ == 0 && standing_ == Standing::kOpen) {
     standing_ = Standing::kDecided;
@@ -133,8 +133,8 @@ std::vector<Blocker> Tally::Blockers() const {
   for (size_t i = 0; i < seats_.size(); ++i) {
     if (!seats_[i].voted || votes_[i].vote.kind != VoteKind::kBlocked) continue;
     for (const Blocker& blocker : votes_[i].vote.blockers) {
-      bool known = std::any_of(blockers.begin(), blockers.end(),
-                               [&](const Blocker& b) { return b.of == blocker.of; });
+      bool known =
+          std::any_of(blockers.begin(), blockers.end(), [&](const Blocker& b) { return b.of == blocker.of; });
       if (!known) blockers.push_back(blocker);
     }
   }

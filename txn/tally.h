@@ -9,9 +9,8 @@
 
 namespace paxledger {
 
-/// What is known here of one try: the votes of its participants, and where it is finished (transactions.md rules 2, 3).
-/// Pure; fed with votes in any order and any number of times.
-/// Threads: the node's strand.
+/// What is known here of one try: the votes of its participants, and where it is finished (transactions.md
+/// rules 2, 3). Pure; fed with votes in any order and any number of times. Threads: the node's strand.
 class Tally {
  public:
   enum class Standing : uint8_t {
@@ -22,8 +21,8 @@ class Tally {
 
   Tally(Try of, std::vector<ShardId> participants);
 
-  /// Takes in what `shard` said. True: the standing changed, or the last participant finished. Votes of other digests must
-  /// not be given.
+  /// Takes in what `shard` said. True: the standing changed, or the last participant finished. Votes of other
+  /// digests must not be given.
   bool See(ShardId shard, const Vote& vote);
   /// Begins again as `attempt` of the same body, with nothing known.
   void Restart(uint32_t attempt);

@@ -14,10 +14,14 @@ namespace {
 TransactionState StateOf(const std::optional<Decision>& decision) {
   if (!decision.has_value()) return TransactionState::kInDoubt;
   switch (decision->kind) {
-    case DecisionKind::kCommitted: return TransactionState::kCommitted;
-    case DecisionKind::kRefused: return TransactionState::kRefused;
-    case DecisionKind::kConflict: return TransactionState::kConflict;
-    case DecisionKind::kAborted: return TransactionState::kContended;
+    case DecisionKind::kCommitted:
+      return TransactionState::kCommitted;
+    case DecisionKind::kRefused:
+      return TransactionState::kRefused;
+    case DecisionKind::kConflict:
+      return TransactionState::kConflict;
+    case DecisionKind::kAborted:
+      return TransactionState::kContended;
   }
   return TransactionState::kInDoubt;
 }
@@ -30,9 +34,11 @@ Task<absl::StatusOr<TransferRead>> TransactionReader::Read(LedgerKey key, std::s
   if (!recovery_token.empty()) {
     absl::StatusOr<RecoveryToken> decoded = DecodeRecoveryToken(recovery_token);
     if (!decoded.ok()) co_return decoded.status();
-    if (decoded->of.key != key) co_return absl::InvalidArgumentError("the recovery token is of another transaction");
+    if (decoded->of.key != key)
+      co_return absl::InvalidArgumentError("the recovery token is of another transaction");
     for (ShardId shard : decoded->participants) {
-      if (shard.value >= node_.shards()) co_return absl::InvalidArgumentError("the recovery token names no shard");
+      if (shard.value >= node_.shards())
+        co_return absl::InvalidArgumentError("the recovery token names no shard");
     }
     token = *std::move(decoded);
   }
@@ -70,8 +76,8 @@ std::optional<TransactionRecord> TransactionReader::RecordAtHome(const LedgerKey
 Task<absl::StatusOr<TransferRead>> TransactionReader::ReadUnseen(RecoveryToken token, Deadline deadline) {
   int64_t due_us = node_.MonotonicOf(token.deadline_us) + limits::kRecoveryGraceUs;
   if (node_.now_us() >= due_us) {
-    // The home records a Resolve first. From then on the try cannot commit, whatever the token says of its attempt and
-    // participants; what else is in doubt of it, the sweep finds by the records of those shards.
+    // The home records a Resolve first. From then on the try cannot commit, whatever the token says of its
+    // attempt and participants; what else is in doubt of it, the sweep finds by the records of those shards.
     Mark("txn.resolve_by_token");
     ShardId home = ShardOfTransaction(token.of.key.ledger, token.of.key.id, node_.shards());
     VoteBoard::TallyWatch watch(node_.board(), node_.wakes(), token.of, {home});
@@ -80,8 +86,8 @@ Task<absl::StatusOr<TransferRead>> TransactionReader::ReadUnseen(RecoveryToken t
       if (deadline.Passed(node_.now_us())) break;
       absl::Status submitted = node_.Submit(home, resolve, Urgency::kNow, round);
       if (!submitted.ok() && round == 0) co_return submitted;
-      bool changed =
-          co_await watch.wakeup().Wait(std::min(deadline.monotonic_us, node_.now_us() + node_.PatienceMicros()));
+      bool changed = co_await watch.wakeup().Wait(
+          std::min(deadline.monotonic_us, node_.now_us() + node_.PatienceMicros()));
       (void)changed;
     }
     std::optional<TransactionRecord> record = RecordAtHome(token.of.key);
@@ -106,7 +112,8 @@ Task<absl::StatusOr<TransferRead>> TransactionReader::ReadInDoubt(LedgerKey key,
   // Without a token it is not known here when the try is overdue: its votes are only read, for a moment.
   int64_t overdue_wall_us = token.has_value() ? token->deadline_us : INT64_MAX;
   int64_t until_us = deadline.monotonic_us;
-  if (node_.wall_us() <= overdue_wall_us) until_us = std::min(until_us, node_.now_us() + node_.PatienceMicros());
+  if (node_.wall_us() <= overdue_wall_us)
+    until_us = std::min(until_us, node_.now_us() + node_.PatienceMicros());
   std::optional<Decision> settled =
       co_await settler_.Settle(record.of, record.participants, overdue_wall_us, until_us);
 
@@ -116,7 +123,8 @@ Task<absl::StatusOr<TransferRead>> TransactionReader::ReadInDoubt(LedgerKey key,
   co_return Describe(key, record, settled, token.has_value() ? token->deadline_us : node_.wall_us());
 }
 
-absl::StatusOr<TransferRead> TransactionReader::Describe(const LedgerKey& key, const TransactionRecord& record,
+absl::StatusOr<TransferRead> TransactionReader::Describe(const LedgerKey& key,
+                                                         const TransactionRecord& record,
                                                          const std::optional<Decision>& decision,
                                                          int64_t deadline_us) {
   TransferRead read;

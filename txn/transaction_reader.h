@@ -20,8 +20,8 @@ class TransactionReader {
  public:
   TransactionReader(NodeContext& node, Settler& settler) : node_(node), settler_(settler) {}
 
-  /// See LedgerService::ReadTransaction. An attempt that aborted, without a later one, reads as kContended: nothing happened,
-  /// and the id may be tried again. The body is empty where no shard ever saw it.
+  /// See LedgerService::ReadTransaction. An attempt that aborted, without a later one, reads as kContended:
+  /// nothing happened, and the id may be tried again. The body is empty where no shard ever saw it.
   Task<absl::StatusOr<TransferRead>> Read(LedgerKey key, std::string recovery_token, Deadline deadline);
 
  private:

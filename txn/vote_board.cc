@@ -8,13 +8,13 @@ namespace {
 
 /// Takes `watch` out of the list that begins at `first`.
 template <class Watch>
-void Unlink(Watch** first, Watch* watch, Watch* Watch::*next) {
+void Unlink(Watch** first, Watch* watch, Watch* Watch::* next) {
   while (*first != watch) first = &((*first)->*next);
   *first = watch->*next;
 }
 
-/// Whether the outcome was told by a shard, and was there before the entry that made it tell. An Execute decides and tells at
-/// once: where it commits, its timestamp is above the clock that the shard had.
+/// Whether the outcome was told by a shard, and was there before the entry that made it tell. An Execute
+/// decides and tells at once: where it commits, its timestamp is above the clock that the shard had.
 bool IsReplay(const Tally& tally, LogTime clock_before) {
   if (!tally.was_told()) return false;
   const Decision& decision = tally.decision();
@@ -53,7 +53,8 @@ void VoteBoard::OnApplied(ShardId shard, LogIndex, LogTime at) {
   }
 }
 
-VoteBoard::TallyWatch::TallyWatch(VoteBoard& board, WakeQueue& wakes, Try of, std::vector<ShardId> participants)
+VoteBoard::TallyWatch::TallyWatch(VoteBoard& board, WakeQueue& wakes, Try of,
+                                  std::vector<ShardId> participants)
     : board_(board), tally_(std::move(of), std::move(participants)), wakeup_(wakes) {
   next_ = std::exchange(board_.tallies_[tally_.of().digest], this);
 }
@@ -88,6 +89,8 @@ VoteBoard::ClockWatch::ClockWatch(VoteBoard& board, ShardId shard, LogTime at, W
   next_ = std::exchange(board_.clock_watches_[shard_.value], this);
 }
 
-VoteBoard::ClockWatch::~ClockWatch() { Unlink(&board_.clock_watches_[shard_.value], this, &ClockWatch::next_); }
+VoteBoard::ClockWatch::~ClockWatch() {
+  Unlink(&board_.clock_watches_[shard_.value], this, &ClockWatch::next_);
+}
 
 }  // namespace paxledger

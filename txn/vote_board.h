@@ -12,10 +12,10 @@
 
 namespace paxledger {
 
-/// Where the tasks of a node learn what its shards did: every node holds a replica of every shard, so votes are learned by
-/// watching the local state machines. Costs a look at an empty map where nobody waits.
-/// Owns:    nothing; watches stand in the frames of their tasks and leave when destroyed. Must outlive them.
-/// Threads: the node's strand.
+/// Where the tasks of a node learn what its shards did: every node holds a replica of every shard, so votes
+/// are learned by watching the local state machines. Costs a look at an empty map where nobody waits. Owns:
+/// nothing; watches stand in the frames of their tasks and leave when destroyed. Must outlive them. Threads:
+/// the node's strand.
 class VoteBoard : public ShardObserver {
  public:
   class TallyWatch;
@@ -32,11 +32,12 @@ class VoteBoard : public ShardObserver {
  private:
   absl::flat_hash_map<Digest, TallyWatch*> tallies_;  // the digest holds the id (transactions.md, Words)
   absl::flat_hash_map<LedgerKey, OpenWatch*> opens_;
-  std::vector<LogTime> clocks_;                       // before the entry that is being applied
+  std::vector<LogTime> clocks_;  // before the entry that is being applied
   std::vector<ClockWatch*> clock_watches_;
 };
 
-/// Keeps a tally up to date while it stands, and wakes its task when the standing changes or all have finished.
+/// Keeps a tally up to date while it stands, and wakes its task when the standing changes or all have
+/// finished.
 class VoteBoard::TallyWatch {
  public:
   TallyWatch(VoteBoard& board, WakeQueue& wakes, Try of, std::vector<ShardId> participants);
@@ -46,8 +47,8 @@ class VoteBoard::TallyWatch {
 
   Tally& tally() { return tally_; }
   Wakeup& wakeup() { return wakeup_; }
-  /// The outcome was told by an entry that did not make it: the id had it before. Not seen of a refused Execute, nor where
-  /// the entry that made it is applied here only now.
+  /// The outcome was told by an entry that did not make it: the id had it before. Not seen of a refused
+  /// Execute, nor where the entry that made it is applied here only now.
   bool replayed() const { return replayed_; }
 
  private:
@@ -65,7 +66,8 @@ class VoteBoard::TallyWatch {
 class VoteBoard::OpenWatch {
  public:
   /// `open_count` is lowered, and at 0 `wakeup` set, when the answer is there.
-  OpenWatch(VoteBoard& board, const LedgerKey& key, const AccountSpec& spec, size_t& open_count, Wakeup& wakeup);
+  OpenWatch(VoteBoard& board, const LedgerKey& key, const AccountSpec& spec, size_t& open_count,
+            Wakeup& wakeup);
   OpenWatch(const OpenWatch&) = delete;
   OpenWatch& operator=(const OpenWatch&) = delete;
   ~OpenWatch();

@@ -56,8 +56,8 @@ class WakeQueue {
   std::vector<Wakeup*> resuming_;
 };
 
-/// What one task waits on, again and again, with a time limit. `Set` may be called from anywhere on the strand: the task
-/// resumes later, never inside it.
+/// What one task waits on, again and again, with a time limit. `Set` may be called from anywhere on the
+/// strand: the task resumes later, never inside it.
 class Wakeup {
  public:
   explicit Wakeup(WakeQueue& queue) : queue_(queue) {}

@@ -6,7 +6,8 @@ namespace paxledger {
 namespace {
 
 RecoveryToken Token() {
-  return RecoveryToken{Try{LedgerKey{"main", "pay-1"}, Sha256("body"), 3}, {ShardId{0}, ShardId{7}}, 1'700'000'000'000'000};
+  return RecoveryToken{
+      Try{LedgerKey{"main", "pay-1"}, Sha256("body"), 3}, {ShardId{0}, ShardId{7}}, 1'700'000'000'000'000};
 }
 
 TEST(RecoveryToken, ReadsBackWhatItWrote) {

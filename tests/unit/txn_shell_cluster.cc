@@ -24,7 +24,9 @@ sim::DiskProfile Disk() {
 
 }  // namespace
 
-ShellCluster::ShellCluster(uint64_t seed) : network_(scheduler_, Network(), kNodes, seed), random_(seed) {
+ShellCluster::ShellCluster(uint64_t seed)
+    : marks_(seed), network_(scheduler_, Network(), kNodes, seed), random_(seed) {
+  Marks::Install(&marks_);
   for (uint32_t id = 1; id <= kNodes; ++id) machines_[id].clock = std::make_unique<sim::SimClock>(scheduler_);
   for (uint32_t id = 1; id <= kNodes; ++id) StartNode(id);
   bool ready = RunUntil([this] {
@@ -43,6 +45,12 @@ ShellCluster::~ShellCluster() {
     if (machine.executor != nullptr) machine.executor->Kill();
     machine.node.reset();
   }
+  Marks::Install(nullptr);
+}
+
+uint64_t ShellCluster::Hits(std::string_view mark) const {
+  auto hit = marks_.hits().find(std::string(mark));
+  return hit == marks_.hits().end() ? 0 : hit->second;
 }
 
 void ShellCluster::StartNode(uint32_t id) {
@@ -122,12 +130,13 @@ std::vector<TransactionResult> ShellCluster::Execute(uint32_t via, std::vector<T
   std::optional<std::vector<TransactionResult>> results;
   node(via).Execute(std::move(transactions), LogTime{}, In(via, timeout),
                     [&](std::vector<TransactionResult> r) { results = std::move(r); });
-  Check(RunUntil([&] { return results.has_value(); }, timeout + absl::Seconds(1)), "every call is answered in time");
+  Check(RunUntil([&] { return results.has_value(); }, timeout + absl::Seconds(1)),
+        "every call is answered in time");
   return *std::move(results);
 }
 
-TransactionResult ShellCluster::Pay(uint32_t via, std::string id, std::string from, std::string to, Amount amount,
-                                    absl::Duration timeout) {
+TransactionResult ShellCluster::Pay(uint32_t via, std::string id, std::string from, std::string to,
+                                    Amount amount, absl::Duration timeout) {
   return Execute(via, {Payment(std::move(id), std::move(from), std::move(to), amount)}, timeout).front();
 }
 
@@ -166,7 +175,8 @@ size_t ShellCluster::InDoubt() {
   size_t in_doubt = 0;
   for (auto& [id, machine] : machines_) {
     if (machine.node == nullptr) continue;
-    for (uint32_t shard = 0; shard < kShards; ++shard) in_doubt += machine.node->machine(ShardId{shard}).in_doubt();
+    for (uint32_t shard = 0; shard < kShards; ++shard)
+      in_doubt += machine.node->machine(ShardId{shard}).in_doubt();
   }
   return in_doubt;
 }
@@ -180,7 +190,8 @@ bool ShellCluster::Settled() {
       DigestsAtIndex digests = machine.node->machine(ShardId{shard}).digests();
       if (!first.has_value()) first = digests;
       if (digests.index != first->index) return false;
-      Check(digests.journal == first->journal && digests.state == first->state, "replicas agree at equal index");
+      Check(digests.journal == first->journal && digests.state == first->state,
+            "replicas agree at equal index");
     }
   }
   return true;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/mark.h"
 #include "base/metrics.h"
 #include "base/random.h"
 #include "tests/sim/scheduler.h"
@@ -28,6 +29,8 @@ class ShellCluster {
   Node& node(uint32_t id) { return *machines_[id].node; }
   sim::SimNetwork& network() { return network_; }
   sim::SimClock& clock(uint32_t id) { return *machines_[id].clock; }
+  /// How often a place was reached, on any node.
+  uint64_t Hits(std::string_view mark) const;
   uint64_t Metric(uint32_t id, std::string_view name) { return machines_[id].metrics->counter(name).value(); }
   void RunFor(absl::Duration time);
   /// True when `condition` held within `time`.
@@ -47,7 +50,8 @@ class ShellCluster {
   void Isolate(uint32_t id);
 
   Deadline In(uint32_t id, absl::Duration time) { return DeadlineAfter(clock(id), time); }
-  void Open(std::string id, LimitRule limit = LimitRule::kDebitsMustNotExceedCredits, std::string asset = "USD/2");
+  void Open(std::string id, LimitRule limit = LimitRule::kDebitsMustNotExceedCredits,
+            std::string asset = "USD/2");
   /// Opens `id` and gives it `amount` from "world".
   void Fund(std::string id, Amount amount);
   std::vector<TransactionResult> Execute(uint32_t via, std::vector<Transaction> transactions,
@@ -76,6 +80,7 @@ class ShellCluster {
     std::unique_ptr<Node> node;
   };
 
+  Marks marks_;
   sim::Scheduler scheduler_;
   sim::SimNetwork network_;
   Random random_;

@@ -123,8 +123,9 @@ TEST(TxnShell, DuplicatesInOneBatchHaveOneEffect) {
   ShellCluster cluster;
   cluster.Fund(kAlice, 1000);
   cluster.Fund(kBob, 0);
-  std::vector<TransactionResult> results = cluster.Execute(
-      1, {Payment("pay-1", kAlice, kBob, 300), Payment("pay-1", kAlice, kBob, 300), Payment("pay-1", kAlice, kBob, 300)});
+  std::vector<TransactionResult> results =
+      cluster.Execute(1, {Payment("pay-1", kAlice, kBob, 300), Payment("pay-1", kAlice, kBob, 300),
+                          Payment("pay-1", kAlice, kBob, 300)});
   for (const TransactionResult& result : results) EXPECT_EQ(result.state, TransactionState::kCommitted);
   EXPECT_FALSE(results[0].replayed);
   EXPECT_TRUE(results[1].replayed);
@@ -138,9 +139,12 @@ TEST(TxnShell, WhoWasJustPaidCanPayOn) {
   cluster.Fund(kBob, 0);
   cluster.Fund(kCarol, 0);
   for (int i = 0; i < 5; ++i) {
-    ASSERT_EQ(cluster.Pay(1, absl::StrCat("to-bob-", i), kAlice, kBob, 100).state, TransactionState::kCommitted);
-    ASSERT_EQ(cluster.Pay(2, absl::StrCat("to-carol-", i), kBob, kCarol, 100).state, TransactionState::kCommitted);
-    ASSERT_EQ(cluster.Pay(3, absl::StrCat("to-alice-", i), kCarol, kAlice, 100).state, TransactionState::kCommitted);
+    ASSERT_EQ(cluster.Pay(1, absl::StrCat("to-bob-", i), kAlice, kBob, 100).state,
+              TransactionState::kCommitted);
+    ASSERT_EQ(cluster.Pay(2, absl::StrCat("to-carol-", i), kBob, kCarol, 100).state,
+              TransactionState::kCommitted);
+    ASSERT_EQ(cluster.Pay(3, absl::StrCat("to-alice-", i), kCarol, kAlice, 100).state,
+              TransactionState::kCommitted);
   }
   EXPECT_EQ(cluster.Balance(1, kAlice), 100);
 }
@@ -196,6 +200,36 @@ TEST(TxnShell, AHotAccountNearItsLimitPaysExactlyWhatItHas) {
   EXPECT_EQ(cluster.Balance(3, kBob), 50);
 }
 
+TEST(TxnShell, TwoGatewaysWithTheSameTransfersHaveOneEffect) {
+  uint64_t joined = 0;
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    ShellCluster cluster(seed);
+    cluster.Fund(kAlice, 30);
+    cluster.Fund(kBob, 0);
+    std::vector<Transaction> payments;
+    for (int i = 0; i < 60; ++i) payments.push_back(Payment(absl::StrCat("both-", i), kAlice, kBob, 1));
+    std::map<uint32_t, std::vector<TransactionResult>> results;
+    for (uint32_t via = 1; via <= 3; ++via) {
+      cluster.node(via).Execute(
+          payments, LogTime{}, cluster.In(via, absl::Seconds(20)),
+          [&results, via](std::vector<TransactionResult> r) { results[via] = std::move(r); });
+    }
+    ASSERT_TRUE(cluster.RunUntil([&] { return results.size() == 3; }));
+    int committed = 0;
+    for (size_t i = 0; i < payments.size(); ++i) {
+      EXPECT_EQ(results[1][i].state, results[2][i].state) << i;
+      EXPECT_EQ(results[1][i].state, results[3][i].state) << i;
+      EXPECT_EQ(results[1][i].committed_at, results[2][i].committed_at) << i;
+      committed += results[1][i].state == TransactionState::kCommitted ? 1 : 0;
+    }
+    EXPECT_EQ(committed, 30);
+    EXPECT_EQ(cluster.Balance(1, kBob), 30);
+    EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(10)));
+    joined += cluster.Hits("txn.joined_later_attempt");
+  }
+  EXPECT_GT(joined, 0u);
+}
+
 TEST(TxnShell, ManyTransfersConserveMoney) {
   ShellCluster cluster;
   constexpr int kAccounts = 20;
@@ -214,13 +248,16 @@ TEST(TxnShell, ManyTransfersConserveMoney) {
   std::map<std::string, int64_t> expected;
   for (const std::string& account : accounts) expected[account] = kEach;
   for (size_t i = 0; i < results.size(); ++i) {
-    ASSERT_TRUE(results[i].state == TransactionState::kCommitted || results[i].state == TransactionState::kRefused) << i;
+    ASSERT_TRUE(results[i].state == TransactionState::kCommitted ||
+                results[i].state == TransactionState::kRefused)
+        << i;
     if (results[i].state != TransactionState::kCommitted) continue;
     const Transfer& transfer = payments[i].transfers.front();
     expected[transfer.debit_account] -= static_cast<int64_t>(transfer.amount);
     expected[transfer.credit_account] += static_cast<int64_t>(transfer.amount);
   }
-  for (const std::string& account : accounts) EXPECT_EQ(cluster.Balance(1, account), expected[account]) << account;
+  for (const std::string& account : accounts)
+    EXPECT_EQ(cluster.Balance(1, account), expected[account]) << account;
   EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(10)));
 }
 
@@ -242,13 +279,15 @@ TEST(TxnShell, SeveralTransfersCommitAsAWhole) {
 }
 
 TEST(TxnShell, WhenAGatewayDiesAnotherDataCentreSettles) {
+  uint64_t begun = 0;
+  uint64_t resolved = 0;
   for (int64_t after_us : {500, 1500, 2500, 4000, 6000}) {
     ShellCluster cluster(static_cast<uint64_t>(after_us));
     cluster.Fund(kAlice, 100);
     cluster.Fund(kBob, 0);
     ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
-    cluster.node(1).Execute({Payment("orphan", kAlice, kBob, 100)}, LogTime{}, cluster.In(1, absl::Seconds(1)),
-                            [](std::vector<TransactionResult>) {});
+    cluster.node(1).Execute({Payment("orphan", kAlice, kBob, 100)}, LogTime{},
+                            cluster.In(1, absl::Seconds(1)), [](std::vector<TransactionResult>) {});
     cluster.RunFor(absl::Microseconds(after_us));
     cluster.Kill(1);
     cluster.RunFor(absl::Seconds(8));
@@ -260,7 +299,11 @@ TEST(TxnShell, WhenAGatewayDiesAnotherDataCentreSettles) {
     EXPECT_EQ(again.state, TransactionState::kCommitted) << after_us;
     EXPECT_EQ(again.replayed, bob == 100) << after_us;
     EXPECT_EQ(cluster.Balance(2, kBob), 100) << after_us;
+    begun += cluster.Hits("txn.recovery_begun");
+    resolved += cluster.Hits("txn.resolve_written");
   }
+  EXPECT_GT(begun, 0u);
+  EXPECT_GT(resolved, 0u);
 }
 
 TEST(TxnShell, ARestartedNodeCatchesUpAndServes) {
@@ -296,9 +339,11 @@ TEST(TxnShell, ARecoveryTokenLeadsToAnOutcomeThoughNoShardSawTheTransfer) {
   absl::StatusOr<TransferRead> late = cluster.ReadTransaction(2, "lost", unknown.recovery_token);
   ASSERT_TRUE(late.ok()) << late.status();
   EXPECT_EQ(late->result.state, TransactionState::kContended) << "aborted: nothing happened";
+  EXPECT_EQ(cluster.Hits("txn.resolve_by_token"), 1u);
   // An abort for want of infrastructure does not burn the id.
   EXPECT_EQ(cluster.Pay(3, "lost", kAlice, kBob, 100).state, TransactionState::kCommitted);
-  EXPECT_EQ(cluster.ReadTransaction(2, "lost", unknown.recovery_token)->result.state, TransactionState::kCommitted);
+  EXPECT_EQ(cluster.ReadTransaction(2, "lost", unknown.recovery_token)->result.state,
+            TransactionState::kCommitted);
   EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(10)));
 }
 
@@ -329,7 +374,8 @@ TEST(TxnShell, ADeadDataCentreStopsNobody) {
   cluster.Fund(kBob, 0);
   cluster.Kill(3);
   for (int i = 0; i < 10; ++i) {
-    EXPECT_EQ(cluster.Pay(1, absl::StrCat("after-", i), kAlice, kBob, 10).state, TransactionState::kCommitted);
+    EXPECT_EQ(cluster.Pay(1, absl::StrCat("after-", i), kAlice, kBob, 10).state,
+              TransactionState::kCommitted);
   }
   EXPECT_EQ(cluster.Balance(2, kBob), 100);
 }
@@ -362,6 +408,7 @@ TEST(TxnShell, AStrongReadShowsWhatWasAcknowledgedAMomentAgo) {
     ASSERT_EQ(cluster.Balance(2, kBob), 10 * i);
     ASSERT_EQ(cluster.Balance(3, kAlice), 1000 - 10 * i);
   }
+  EXPECT_GT(cluster.Hits("txn.doubtful_read"), 0u);
 }
 
 TEST(TxnShell, AStrongListShowsWhatWasAcknowledgedInOrderOfId) {
@@ -375,7 +422,8 @@ TEST(TxnShell, AStrongListShowsWhatWasAcknowledgedInOrderOfId) {
   EXPECT_TRUE(page->has_more);
   for (int i = 0; i < 6; ++i) {
     EXPECT_EQ(page->accounts[static_cast<size_t>(i)].key.id, absl::StrCat("list-", i));
-    EXPECT_EQ(page->accounts[static_cast<size_t>(i)].account.totals.credits_posted, i == 3 ? Amount{30} : Amount{0});
+    EXPECT_EQ(page->accounts[static_cast<size_t>(i)].account.totals.credits_posted,
+              i == 3 ? Amount{30} : Amount{0});
   }
   EXPECT_FALSE(cluster.List(2, "list-", 10)->has_more);
 }
