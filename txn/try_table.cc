@@ -1,6 +1,7 @@
 #include "txn/try_table.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/bytes.h"
@@ -231,18 +232,20 @@ absl::Status TryTable::Recover(Engine& engine, AccountCache& accounts, uint64_t 
 
 absl::Status TryTable::CheckSums() const {
   struct Sums {
+    const Account* account = nullptr;
     Amount debits = 0;
     Amount credits = 0;
   };
-  absl::flat_hash_map<const CachedAccount*, Sums> sums;
+  std::map<std::string_view, Sums> sums;
   for (const OpenTry& t : tries_) {
     for (const ReservedLeg& leg : t.legs) {
-      Sums& of = sums[leg.account];
+      Sums& of = sums[leg.account->key];
+      of.account = &leg.account->account;
       (leg.leg.side == Side::kDebit ? of.debits : of.credits) += leg.leg.amount;
     }
   }
-  for (const auto& [account, of] : sums) {
-    if (account->account.debits_in_doubt != of.debits || account->account.credits_in_doubt != of.credits) {
+  for (const auto& [key, of] : sums) {
+    if (of.account->debits_in_doubt != of.debits || of.account->credits_in_doubt != of.credits) {
       return absl::DataLossError("an account's sums in doubt differ from its reservations");
     }
   }
