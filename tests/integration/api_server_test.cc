@@ -1,0 +1,809 @@
+// The HTTPS door over a real TLS socket, before a service that answers from another thread.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/write.hpp>
+#include <condition_variable>
+#include <deque>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "api/json.h"
+#include "api/server.h"
+#include "api/tokens.h"
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "base/system_clock.h"
+#include "tests/integration/test_certificates.h"
+
+namespace paxledger {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using testing::HasSubstr;
+
+Transfer TransferOf(std::string id, std::string debit_account) {
+  Transfer transfer;
+  transfer.id = std::move(id);
+  transfer.debit_account = std::move(debit_account);
+  transfer.credit_account = "c";
+  transfer.amount = 5;
+  return transfer;
+}
+
+/// Answers from a thread of its own, as a node's strand does. Holds answers back while told to.
+class FakeService : public LedgerService {
+ public:
+  FakeService() : thread_([this] { Run(); }) {}
+  ~FakeService() override {
+    {
+      std::lock_guard lock(mutex_);
+      stop_ = true;
+      held_ = false;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+  void Hold() {
+    std::lock_guard lock(mutex_);
+    held_ = true;
+  }
+  void Release() {
+    {
+      std::lock_guard lock(mutex_);
+      held_ = false;
+    }
+    changed_.notify_all();
+  }
+  void AwaitCalls(size_t n) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return calls_ >= n; });
+  }
+  size_t executed() {
+    std::lock_guard lock(mutex_);
+    return executed_.size();
+  }
+  std::vector<Transaction> executed_transactions() {
+    std::lock_guard lock(mutex_);
+    return executed_;
+  }
+  void set_state(TransactionState state) { state_ = state; }
+  void set_ready(absl::Status ready) { ready_ = std::move(ready); }
+
+  void OpenAccounts(std::vector<OpenAccountRequest> requests, Deadline,
+                    absl::AnyInvocable<void(std::vector<OpenAccountResult>)> done) override {
+    Post([requests = std::move(requests), done = std::move(done)]() mutable {
+      std::vector<OpenAccountResult> results(requests.size());
+      for (size_t i = 0; i < requests.size(); ++i) {
+        results[i].account.spec = requests[i].spec;
+        results[i].account.opened_at = LogTime{1'767'225'600'000'000};
+        if (requests[i].key.id == "exists") results[i].status = OpenStatus::kExists;
+        if (requests[i].key.id == "other") results[i].status = OpenStatus::kExistsWithOtherFields;
+      }
+      done(std::move(results));
+    });
+  }
+  void Execute(std::vector<Transaction> transactions, LogTime, Deadline,
+               absl::AnyInvocable<void(std::vector<TransactionResult>)> done) override {
+    Post([this, transactions = std::move(transactions), done = std::move(done)]() mutable {
+      std::vector<TransactionResult> results(transactions.size());
+      for (size_t i = 0; i < transactions.size(); ++i) {
+        results[i].state = state_;
+        results[i].refusal = Outcome::kInsufficientFunds;
+        results[i].committed_at = LogTime{1'767'225'600'000'000};
+        results[i].shards = {ShardId{1}};
+        if (state_ == TransactionState::kInDoubt) results[i].recovery_token = "tok-1";
+      }
+      {
+        std::lock_guard lock(mutex_);
+        executed_.insert(executed_.end(), transactions.begin(), transactions.end());
+      }
+      done(std::move(results));
+    });
+  }
+  void ReadAccount(LedgerKey key, ReadMode, LogTime, Deadline,
+                   absl::AnyInvocable<void(absl::StatusOr<AccountRead>)> done) override {
+    Post([key, done = std::move(done)]() mutable {
+      AccountRead read;
+      read.at = LogTime{1'767'225'600'000'000};
+      read.staleness_us = 1500;
+      if (key.id == "alice") {
+        read.account.emplace();
+        read.account->spec.asset = "USD/2";
+        read.account->totals.credits_posted = 1050;
+        read.account->version = 7;
+      }
+      done(std::move(read));
+    });
+  }
+  void ReadTransaction(LedgerKey key, std::string token, Deadline,
+                       absl::AnyInvocable<void(absl::StatusOr<TransferRead>)> done) override {
+    Post([key, token, done = std::move(done)]() mutable {
+      if (token == "bad") return done(absl::InvalidArgumentError("token"));
+      if (key.id != "pay-1" && token.empty()) return done(absl::NotFoundError("none"));
+      TransferRead read;
+      read.result.state = TransactionState::kContended;
+      if (key.id == "pay-1") {
+        read.transaction = {key.ledger, key.id, {TransferOf("pay-1~0", "a"), TransferOf("pay-1~1", "b")}};
+        read.result.state = TransactionState::kCommitted;
+        read.result.committed_at = LogTime{1'767'225'600'000'000};
+      }
+      done(std::move(read));
+    });
+  }
+  void ListAccounts(std::string ledger, std::string prefix, std::string after, size_t limit, ReadMode,
+                    Deadline, absl::AnyInvocable<void(absl::StatusOr<AccountPage>)> done) override {
+    Post([=, done = std::move(done)]() mutable {
+      AccountPage page;
+      for (int i = 0; i < 10; ++i) {
+        std::string id = absl::StrCat("acct:", i);
+        if (!id.starts_with(prefix) || id <= after) continue;
+        if (page.accounts.size() == limit) {
+          page.has_more = true;
+          break;
+        }
+        page.accounts.push_back({LedgerKey{ledger, id}, Account{}});
+      }
+      done(std::move(page));
+    });
+  }
+  void Report(std::vector<LogIndex> indexes, absl::AnyInvocable<void(NodeReport)> done) override {
+    Post([indexes, done = std::move(done)]() mutable {
+      NodeReport report;
+      report.cluster_id = "c-1";
+      report.data_centre = "dc1";
+      report.shards.resize(2);
+      if (!indexes.empty()) report.shards[0].digests_at = DigestsAtIndex{indexes[0], {}, {}};
+      done(std::move(report));
+    });
+  }
+  void Ready(absl::AnyInvocable<void(absl::Status)> done) override {
+    Post([this, done = std::move(done)]() mutable { done(ready_); });
+  }
+  uint32_t shards() const override { return 2; }
+
+ private:
+  void Post(absl::AnyInvocable<void()> work) {
+    {
+      std::lock_guard lock(mutex_);
+      ++calls_;
+      work_.push_back(std::move(work));
+    }
+    changed_.notify_all();
+  }
+  void Run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [&] { return stop_ || (!held_ && !work_.empty()); });
+      if (work_.empty() || held_) {
+        if (stop_) return;
+        continue;
+      }
+      absl::AnyInvocable<void()> work = std::move(work_.front());
+      work_.pop_front();
+      lock.unlock();
+      work();
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<absl::AnyInvocable<void()>> work_;
+  std::vector<Transaction> executed_;
+  size_t calls_ = 0;
+  bool held_ = false;
+  bool stop_ = false;
+  std::atomic<TransactionState> state_{TransactionState::kCommitted};
+  absl::Status ready_;
+  std::thread thread_;
+};
+
+struct HttpAnswer {
+  int status = 0;                              // 0: the connection ended without one
+  std::map<std::string, std::string> headers;  // names in lower case
+  std::string body;
+};
+
+/// A client that sends bytes as told and reads answers one by one.
+class HttpClient {
+ public:
+  explicit HttpClient(uint16_t port) : stream_(io_, tls_) {
+    stream_.next_layer().connect(tcp::endpoint(asio::ip::make_address("127.0.0.1"), port));
+    stream_.handshake(asio::ssl::stream_base::client);
+  }
+
+  bool Send(std::string_view bytes) {
+    boost::system::error_code error;
+    asio::write(stream_, asio::buffer(bytes.data(), bytes.size()), error);
+    return !error;
+  }
+
+  HttpAnswer Read() {
+    HttpAnswer answer;
+    size_t end = 0;
+    while ((end = in_.find("\r\n\r\n")) == std::string::npos) {
+      if (!Fill()) return answer;
+    }
+    std::string head = in_.substr(0, end);
+    in_.erase(0, end + 4);
+    size_t line_end = head.find("\r\n");
+    answer.status = std::stoi(head.substr(9, 3));
+    while (line_end != std::string::npos) {
+      const size_t begin = line_end + 2;
+      line_end = head.find("\r\n", begin);
+      const std::string line =
+          head.substr(begin, line_end == std::string::npos ? line_end : line_end - begin);
+      const size_t colon = line.find(": ");
+      answer.headers[absl::AsciiStrToLower(line.substr(0, colon))] = line.substr(colon + 2);
+    }
+    size_t length = 0;
+    if (answer.status >= 200 && !head_only_) length = std::stoul(answer.headers["content-length"]);
+    while (in_.size() < length) {
+      if (!Fill()) return {};
+    }
+    answer.body = in_.substr(0, length);
+    in_.erase(0, length);
+    return answer;
+  }
+
+  HttpAnswer Call(std::string_view method, std::string_view target, std::string_view body = "",
+                  std::string_view extra = "") {
+    head_only_ = method == "HEAD";
+    Send(Request(method, target, body, extra));
+    HttpAnswer answer = Read();
+    head_only_ = false;
+    return answer;
+  }
+
+  static std::string Request(std::string_view method, std::string_view target, std::string_view body = "",
+                             std::string_view extra = "") {
+    std::string request = absl::StrCat(ToAbsl(method), " ", ToAbsl(target), " HTTP/1.1\r\nHost: x\r\n");
+    if (extra.find("Authorization") == std::string_view::npos)
+      absl::StrAppend(&request, "Authorization: Bearer all\r\n");
+    if (method == "POST" && extra.find("Content-Type") == std::string_view::npos) {
+      absl::StrAppend(&request, "Content-Type: application/json\r\n");
+    }
+    if (method == "POST") absl::StrAppend(&request, "Content-Length: ", body.size(), "\r\n");
+    absl::StrAppend(&request, ToAbsl(extra), "\r\n", ToAbsl(body));
+    return request;
+  }
+
+  bool AtEnd() { return in_.empty() && !Fill(); }
+
+ private:
+  bool Fill() {
+    char buffer[16384];
+    boost::system::error_code error;
+    const size_t n = stream_.read_some(asio::buffer(buffer), error);
+    in_.append(buffer, n);
+    return !error;
+  }
+
+  asio::io_context io_;
+  asio::ssl::context tls_{asio::ssl::context::tls_client};
+  asio::ssl::stream<tcp::socket> stream_;
+  std::string in_;
+  bool head_only_ = false;
+};
+
+constexpr char kTransfers[] = "/v1/ledgers/main/transfers";
+constexpr char kPay[] = R"({"id":"pay-1","debit_account":"a","credit_account":"b","amount":"5"})";
+
+class ApiServerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    directory_ = testing::TempDir() + "/api_server_test." + std::to_string(getpid());
+    std::filesystem::create_directories(directory_);
+    TestCertificates authority(directory_);
+    files_ = authority.Issue("localhost", "DNS:localhost,IP:127.0.0.1");
+    StartWith(Options());
+  }
+  void TearDown() override {
+    service_.Release();
+    server_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+
+  ApiServerOptions Options() {
+    ApiServerOptions options;
+    options.certificate_path = files_.certificate;
+    options.key_path = files_.key;
+    options.data_centre = "dc1";
+    options.keys = {{"all", Sha256("all"), {"*"}}, {"reader", Sha256("reader"), {"accounts:read"}}};
+    options.header_deadline = absl::Milliseconds(400);
+    options.body_deadline = absl::Milliseconds(400);
+    options.idle_deadline = absl::Seconds(20);
+    return options;
+  }
+  void StartWith(ApiServerOptions options) {
+    server_.reset();
+    server_ = std::make_unique<ApiServer>(std::move(options), service_, clock_, metrics_);
+    absl::Status status = server_->Listen();
+    ASSERT_TRUE(status.ok()) << status;
+    server_->Start();
+  }
+
+  /// Checks that the answer is a whole problem document of this status and code.
+  void ExpectProblem(const HttpAnswer& answer, int status, std::string_view code) {
+    EXPECT_EQ(answer.status, status) << answer.body;
+    auto type = answer.headers.find("content-type");
+    ASSERT_NE(type, answer.headers.end()) << status << " " << code;
+    EXPECT_EQ(type->second, "application/problem+json");
+    EXPECT_TRUE(answer.headers.contains("request-id"));
+    JsonDocument document;
+    ASSERT_TRUE(document.Parse(answer.body).ok()) << answer.body;
+    for (const char* member :
+         {"type", "title", "status", "detail", "instance", "code", "retryable", "errors"}) {
+      EXPECT_THAT(answer.body, HasSubstr(absl::StrCat("\"", member, "\":"))) << answer.body;
+    }
+    EXPECT_THAT(answer.body, HasSubstr(absl::StrCat("\"code\":\"", ToAbsl(code), "\",\"retryable\"")));
+  }
+
+  std::string directory_;
+  TestCertificates::Files files_;
+  FakeService service_;
+  SystemClock clock_;
+  Metrics metrics_;
+  std::unique_ptr<ApiServer> server_;
+};
+
+TEST_F(ApiServerTest, PostsATransfer) {
+  HttpClient client(server_->port());
+  HttpAnswer answer = client.Call("POST", kTransfers, kPay,
+                                  "Request-Id: r-1\r\n"
+                                  "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n");
+  EXPECT_EQ(answer.status, 201);
+  EXPECT_EQ(answer.headers["location"], "/v1/ledgers/main/transfers/pay-1");
+  EXPECT_EQ(answer.headers["request-id"], "r-1");
+  EXPECT_EQ(answer.headers["traceparent"], "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+  EXPECT_EQ(DecodeConsistencyToken(answer.headers["consistency-token"]), LogTime{1'767'225'600'000'000});
+  EXPECT_EQ(
+      answer.body,
+      R"({"id":"pay-1","debit_account":"a","credit_account":"b","amount":"5","asset":null,"pending":false,)"
+      R"("timeout_seconds":0,"effective_at":null,"code":null,"reference":null,"metadata":{},"amount_mode":"exact",)"
+      R"("conditions":[],"debit_ledger":null,"credit_ledger":null,"status":"posted","refusal":null,)"
+      R"("transaction_id":"pay-1","committed_at":"2026-01-01T00:00:00.000000Z","shards":[1]})");
+}
+
+TEST_F(ApiServerTest, MakesIdsThatLiveWithTheDebitAccount) {
+  HttpClient client(server_->port());
+  const std::string body = R"({"debit_account":"a","credit_account":"b","amount":"5"})";
+  EXPECT_EQ(client.Call("POST", kTransfers, body).status, 201);
+  EXPECT_EQ(client.Call("POST", kTransfers, body, "Idempotency-Key: key-1\r\n").status, 201);
+  ExpectProblem(client.Call("POST", kTransfers, kPay, "Idempotency-Key: key-1\r\n"), 400, "invalid_field");
+  std::vector<Transaction> executed = service_.executed_transactions();
+  ASSERT_EQ(executed.size(), 2u);
+  EXPECT_THAT(executed[0].id, testing::MatchesRegex("[0-9a-f-]{36}@[0-9a-z]{4}"));
+  EXPECT_EQ(executed[0].transfers[0].id, executed[0].id);
+  EXPECT_EQ(executed[1].id, "key-1");
+}
+
+TEST_F(ApiServerTest, SaysWhatBecameOfATransfer) {
+  HttpClient client(server_->port());
+  service_.set_state(TransactionState::kRefused);
+  ExpectProblem(client.Call("POST", kTransfers, kPay), 422, "insufficient_funds");
+  service_.set_state(TransactionState::kConflict);
+  ExpectProblem(client.Call("POST", kTransfers, kPay), 409, "idempotency_conflict");
+  service_.set_state(TransactionState::kInDoubt);
+  HttpAnswer unknown = client.Call("POST", kTransfers, kPay);
+  EXPECT_EQ(unknown.status, 202);
+  EXPECT_EQ(unknown.headers["location"], "/v1/ledgers/main/transfers/pay-1?recovery=tok-1");
+  EXPECT_THAT(unknown.body, HasSubstr(R"("status":"in_doubt")"));
+  service_.set_state(TransactionState::kUnavailable);
+  HttpAnswer unavailable = client.Call("POST", kTransfers, kPay);
+  ExpectProblem(unavailable, 503, "unavailable");
+  EXPECT_EQ(unavailable.headers["retry-after"], "1");
+}
+
+TEST_F(ApiServerTest, AnswersBatchesInOrder) {
+  HttpClient client(server_->port());
+  std::string body = "{\"transfers\":[";
+  for (int i = 0; i < 1000; ++i) {
+    const char* amount = i == 500 ? "-5" : "5";
+    absl::StrAppend(&body, i == 0 ? "" : ",", R"({"id":"t)", i,
+                    R"(","debit_account":"a","credit_account":"b","amount":")", amount, "\"}");
+  }
+  body += "]}";
+  HttpAnswer answer = client.Call("POST", "/v1/ledgers/main/transfers/batch", body);
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_THAT(answer.body,
+              testing::StartsWith(R"({"data":[{"id":"t0","status":"posted"},{"id":"t1","status":"posted"})"));
+  EXPECT_THAT(answer.body,
+              HasSubstr(R"({"id":"t500","status":"invalid","code":"invalid_field","errors":[{"pointer":)"
+                        R"("/transfers/500/amount")"));
+  EXPECT_EQ(service_.executed(), 999u);
+  answer = client.Call("POST", "/v1/ledgers/main/accounts/batch",
+                       R"({"accounts":[{"id":"new","asset":"USD/2"},{"id":"exists","asset":"USD/2"},)"
+                       R"({"id":"other","asset":"USD/2"},{"id":"x"}]})");
+  EXPECT_THAT(
+      answer.body,
+      testing::StartsWith(R"({"data":[{"id":"new","status":"opened"},{"id":"exists","status":"exists"},)"
+                          R"({"id":"other","status":"refused","code":"account_exists_with_other_fields"},)"
+                          R"({"id":"x","status":"invalid","code":"invalid_field","errors":)"));
+}
+
+TEST_F(ApiServerTest, OpensAndReadsAccounts) {
+  HttpClient client(server_->port());
+  HttpAnswer answer = client.Call("POST", "/v1/ledgers/main/accounts",
+                                  R"({"id":"new","asset":"USD/2","metadata":{ "tier" : "gold" }})");
+  EXPECT_EQ(answer.status, 201);
+  EXPECT_EQ(answer.headers["location"], "/v1/ledgers/main/accounts/new");
+  EXPECT_EQ(answer.headers["etag"], "\"1\"");
+  EXPECT_THAT(answer.body, HasSubstr(R"("metadata":{ "tier" : "gold" })"));
+  EXPECT_EQ(client.Call("POST", "/v1/ledgers/main/accounts", R"({"id":"exists","asset":"USD/2"})").status,
+            200);
+  ExpectProblem(client.Call("POST", "/v1/ledgers/main/accounts", R"({"id":"other","asset":"USD/2"})"), 409,
+                "account_exists_with_other_fields");
+
+  answer = client.Call("GET", "/v1/ledgers/main/accounts/alice");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.headers["etag"], "\"7\"");
+  EXPECT_FALSE(answer.headers.contains("staleness-ms"));
+  EXPECT_THAT(answer.body, HasSubstr(R"("balance":"1050","available":"1050")"));
+  answer = client.Call("GET", "/v1/ledgers/main/accounts/alice/balance?consistency=local");
+  EXPECT_EQ(answer.headers["staleness-ms"], "2");
+  EXPECT_THAT(answer.body, testing::StartsWith(
+                               R"({"account":"alice","asset":"USD/2","at":"2026-01-01T00:00:00.000000Z",)"));
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/accounts/alice/balance?at=2026-01-01T00:00:00Z"), 400,
+                "invalid_field");
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/accounts/nobody"), 404, "account_not_found");
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/accounts/no%20body"), 404, "account_not_found");
+  ExpectProblem(client.Call("GET", "/v1/ledgers/mine/accounts/alice"), 404, "ledger_not_found");
+}
+
+TEST_F(ApiServerTest, ListsAccountsPageByPage) {
+  HttpClient client(server_->port());
+  std::string target = "/v1/ledgers/main/accounts?prefix=acct:&limit=4";
+  std::vector<size_t> sizes;
+  while (!target.empty()) {
+    HttpAnswer answer = client.Call("GET", target);
+    ASSERT_EQ(answer.status, 200) << answer.body;
+    size_t count = 0;
+    for (size_t at = 0; (at = answer.body.find("{\"id\":\"acct:", at)) != std::string::npos; ++at) ++count;
+    sizes.push_back(count);
+    const std::string marker = "\"next_cursor\":\"";
+    const size_t at = answer.body.find(marker);
+    target.clear();
+    if (at == std::string::npos) break;
+    std::string cursor = answer.body.substr(at + marker.size());
+    cursor.resize(cursor.find('"'));
+    target = "/v1/ledgers/main/accounts?limit=4&cursor=" + cursor;
+    ExpectProblem(client.Call("GET", target + "&prefix=other"), 400, "invalid_field");
+  }
+  EXPECT_THAT(sizes, testing::ElementsAre(4, 4, 2));
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/accounts?limit=0"), 400, "invalid_field");
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/accounts?limit=1001"), 400, "invalid_field");
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/accounts?cursor=00"), 400, "invalid_field");
+}
+
+TEST_F(ApiServerTest, ReadsTransfersAndTransactions) {
+  HttpClient client(server_->port());
+  HttpAnswer answer = client.Call("GET", "/v1/ledgers/main/transfers/pay-1~1");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_THAT(answer.body, testing::StartsWith(R"({"id":"pay-1~1","debit_account":"b")"));
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/transfers/pay-1~2"), 404, "transfer_not_found");
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/transfers/nothing"), 404, "transfer_not_found");
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/transfers/nothing?recovery=bad"), 400, "invalid_field");
+  answer = client.Call("GET", "/v1/ledgers/main/transfers/nothing?recovery=tok");
+  EXPECT_THAT(answer.body, HasSubstr(R"({"id":"nothing","status":"aborted","refusal":null)"));
+  answer = client.Call("GET", "/v1/ledgers/main/transactions/pay-1");
+  EXPECT_THAT(answer.body, HasSubstr(R"("refused_transfer":null,"transfers":[{"id":"pay-1~0")"));
+}
+
+TEST_F(ApiServerTest, AnswersOperators) {
+  HttpClient client(server_->port());
+  EXPECT_EQ(client.Call("GET", "/livez", "", "Authorization: no\r\n").status, 200);
+  EXPECT_EQ(client.Call("GET", "/readyz", "", "Authorization: no\r\n").status, 200);
+  service_.set_ready(absl::UnavailableError("no quorum"));
+  HttpAnswer answer = client.Call("GET", "/readyz");
+  ExpectProblem(answer, 503, "unavailable");
+  EXPECT_THAT(answer.body, HasSubstr("no quorum"));
+  EXPECT_THAT(client.Call("GET", "/").body, HasSubstr("data centre dc1"));
+  EXPECT_EQ(client.Call("GET", "/v1/ledgers").body,
+            R"({"data":[{"id":"main"}],"has_more":false,"next_cursor":null})");
+  EXPECT_EQ(client.Call("GET", "/v1/ledgers/main").body, R"({"id":"main"})");
+  EXPECT_THAT(client.Call("GET", "/v1/audit/status").body, HasSubstr(R"("digests_at":null)"));
+  EXPECT_THAT(client.Call("GET", "/v1/audit/status?indexes=5,7").body,
+              HasSubstr(R"("digests_at":{"index":5,)"));
+  ExpectProblem(client.Call("GET", "/v1/audit/status?indexes=5"), 400, "invalid_field");
+  EXPECT_THAT(client.Call("GET", "/v1/cluster").body, HasSubstr(R"("cluster_id":"c-1")"));
+  JsonDocument document;
+  answer = client.Call("GET", "/openapi.json");
+  EXPECT_TRUE(document.Parse(answer.body).ok());
+  EXPECT_THAT(answer.body, testing::StartsWith(R"({"openapi":"3.1.0")"));
+  EXPECT_THAT(client.Call("GET", "/metrics").body,
+              HasSubstr("paxledger_http_requests_total{status=\"200\"}"));
+  answer = client.Call("HEAD", "/livez");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.headers["content-length"], "18");
+  EXPECT_EQ(client.Call("GET", "/livez").body, R"({"status":"alive"})");
+}
+
+TEST_F(ApiServerTest, RefusesBadBodiesAndChangesNothing) {
+  HttpClient client(server_->port());
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"", "malformed_request"},
+      {"{", "malformed_request"},
+      {"{\"id\":\"\xff\"}", "malformed_request"},
+      {R"({"amount":"1","amount":"2"})", "malformed_request"},
+      {std::string(100, '['), "malformed_request"},
+      {"[]", "invalid_field"},
+      {R"({"debit_account":"a","credit_account":"b","amount":"1.50"})", "invalid_field"},
+      {R"({"debit_account":"a","credit_account":"b","amount":1.5})", "invalid_field"},
+      {R"({"debit_account":"a","credit_account":"b","amount":"-5"})", "invalid_field"},
+      {R"({"debit_account":"a","credit_account":"b","amount":"170141183460469231731687303715884105728"})",
+       "invalid_field"},
+      {R"({"debit_account":"a","credit_account":"b","amount":true})", "invalid_field"},
+      {R"({"debit_account":7,"credit_account":"b","amount":"1"})", "invalid_field"},
+      {R"({"debit_account":"a","credit_account":"b","amount":"1","timeout":5})", "unknown_field"},
+      {R"({"debit_account":"a","credit_account":"b","amount":"1","pending":true})", "invalid_field"},
+  };
+  for (const auto& [body, code] : cases) ExpectProblem(client.Call("POST", kTransfers, body), 400, code);
+  ExpectProblem(client.Call("POST", "/v1/ledgers/main/transfers/batch", "{\"transfers\":[{}"), 400,
+                "malformed_request");
+  ExpectProblem(
+      client.Call("POST", "/v1/ledgers/main/transfers/batch", "{\"transfers\":[]}", "Idempotency-Key: k\r\n"),
+      400, "invalid_field");
+  ExpectProblem(client.Call("POST", absl::StrCat(kTransfers, "?dry_run=true"), kPay), 400, "invalid_field");
+  EXPECT_EQ(service_.executed(), 0u);
+}
+
+TEST_F(ApiServerTest, AsksForKeyPathMethodAndMediaType) {
+  HttpClient client(server_->port());
+  HttpAnswer answer = client.Call("POST", kTransfers, kPay, "Authorization: Bearer guess\r\n");
+  ExpectProblem(answer, 401, "unauthenticated");
+  EXPECT_THAT(answer.headers["www-authenticate"], HasSubstr("Bearer"));
+  answer = client.Call("POST", kTransfers, kPay, "Authorization: Bearer reader\r\n");
+  ExpectProblem(answer, 403, "forbidden");
+  EXPECT_THAT(answer.headers["www-authenticate"], HasSubstr("transfers:write"));
+  ExpectProblem(client.Call("GET", "/metrics", "", "Authorization: Bearer reader\r\n"), 403, "forbidden");
+  ExpectProblem(client.Call("GET", "/v1/nothing"), 404, "not_found");
+  answer = client.Call("DELETE", "/v1/ledgers/main/accounts/alice");
+  ExpectProblem(answer, 405, "method_not_allowed");
+  EXPECT_EQ(answer.headers["allow"], "GET, HEAD");
+  ExpectProblem(client.Call("POST", kTransfers, kPay, "Content-Type: text/xml\r\n"), 415,
+                "unsupported_media_type");
+  ExpectProblem(client.Call("POST", kTransfers, kPay, "Content-Encoding: gzip\r\n"), 415,
+                "unsupported_media_type");
+  EXPECT_EQ(service_.executed(), 0u);
+}
+
+TEST_F(ApiServerTest, BoundsBodiesAndHeaders) {
+  {
+    HttpClient client(server_->port());
+    std::string body = R"({"debit_account":"a","credit_account":"b","amount":"1"})";
+    body += std::string(limits::kTransactionBytesMax, ' ');
+    ExpectProblem(client.Call("POST", kTransfers, body), 413, "body_too_large");
+    EXPECT_EQ(client.Call("GET", "/livez").status, 200);  // the connection goes on
+  }
+  {
+    HttpClient client(server_->port());
+    ExpectProblem(client.Call("POST", kTransfers, std::string(limits::kBodyBytesMax + 1, ' ')), 413,
+                  "body_too_large");
+    EXPECT_TRUE(client.AtEnd());
+  }
+  {
+    HttpClient client(server_->port());
+    client.Send(
+        "POST /v1/ledgers/main/transfers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer all\r\n"
+        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+    const std::string chunk = "100000\r\n" + std::string(1 << 20, ' ') + "\r\n";
+    for (int i = 0; i < 9; ++i) client.Send(chunk);
+    ExpectProblem(client.Read(), 413, "body_too_large");
+  }
+  {
+    HttpClient client(server_->port());
+    ExpectProblem(
+        client.Call("GET", "/livez", "", "X: " + std::string(limits::kHeaderBytesMax, 'x') + "\r\n"), 431,
+        "header_too_large");
+  }
+  {
+    HttpClient client(server_->port());
+    client.Send("GET /" + std::string(limits::kHeaderBytesMax, 'x'));
+    ExpectProblem(client.Read(), 431, "header_too_large");
+  }
+}
+
+TEST_F(ApiServerTest, ReadsChunkedBodiesAndContinues) {
+  HttpClient client(server_->port());
+  client.Send(
+      "POST /v1/ledgers/main/transfers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer all\r\n"
+      "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(client.Read().status, 100);
+  client.Send(absl::StrCat("5\r\n", std::string(kPay).substr(0, 5), "\r\n"));
+  client.Send(
+      absl::StrCat(absl::Hex(sizeof(kPay) - 1 - 5), "\r\n", std::string(kPay).substr(5), "\r\n0\r\n\r\n"));
+  EXPECT_EQ(client.Read().status, 201);
+}
+
+TEST_F(ApiServerTest, RefusesWhatIsNotHttp) {
+  for (const char* bytes :
+       {"\x16\x03\x01 nonsense\r\n\r\n", "GET /livez\r\n\r\n", "GET /livez HTTP/3.0\r\n\r\n",
+        "GET /livez HTTP/1.1\r\n\r\n",
+        "POST /v1/ledgers/main/transfers HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n",
+        "POST /v1/ledgers/main/transfers HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        "POST /v1/ledgers/main/transfers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n",
+        "GET /liv\xc3\xa4z HTTP/1.1\r\nHost: x\r\n\r\n"}) {
+    HttpClient client(server_->port());
+    client.Send(bytes);
+    ExpectProblem(client.Read(), 400, "malformed_request");
+  }
+}
+
+TEST_F(ApiServerTest, CutsOffAClientThatSendsAByteAtATime) {
+  HttpClient head(server_->port());
+  const std::string request = HttpClient::Request("GET", "/livez");
+  for (int i = 0; i < 10; ++i) {
+    head.Send(request.substr(static_cast<size_t>(i), 1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  }
+  ExpectProblem(head.Read(), 408, "request_timeout");
+  EXPECT_TRUE(head.AtEnd());
+
+  HttpClient body(server_->port());
+  const std::string whole = HttpClient::Request("POST", kTransfers, kPay);
+  const size_t begin = whole.size() - sizeof(kPay) + 1;
+  body.Send(whole.substr(0, begin));
+  for (size_t i = 0; i < 10; ++i) {
+    body.Send(whole.substr(begin + i, 1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  }
+  ExpectProblem(body.Read(), 408, "request_timeout");
+  EXPECT_TRUE(body.AtEnd());
+  EXPECT_EQ(service_.executed(), 0u);
+}
+
+TEST_F(ApiServerTest, ClosesIdleAndSilentConnections) {
+  ApiServerOptions options = Options();
+  options.idle_deadline = absl::Milliseconds(200);
+  options.handshake_deadline = absl::Milliseconds(200);
+  StartWith(options);
+  HttpClient idle(server_->port());
+  EXPECT_EQ(idle.Call("GET", "/livez").status, 200);
+  EXPECT_TRUE(idle.AtEnd());
+
+  asio::io_context io;
+  tcp::socket silent(io);
+  silent.connect(tcp::endpoint(asio::ip::make_address("127.0.0.1"), server_->port()));
+  char byte;
+  boost::system::error_code error;
+  silent.read_some(asio::buffer(&byte, 1), error);
+  EXPECT_TRUE(error);
+}
+
+TEST_F(ApiServerTest, AnswersPipelinedRequestsInOrder) {
+  HttpClient client(server_->port());
+  std::string many;
+  for (int i = 0; i < 200; ++i) {
+    many += HttpClient::Request("GET", i % 2 == 0 ? "/livez" : "/readyz", "",
+                                absl::StrCat("Request-Id: r", i, "\r\n"));
+  }
+  client.Send(many);
+  for (int i = 0; i < 200; ++i) {
+    HttpAnswer answer = client.Read();
+    ASSERT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.headers["request-id"], absl::StrCat("r", i));
+  }
+}
+
+TEST_F(ApiServerTest, ClosesWhereTheClientAsksForIt) {
+  HttpClient client(server_->port());
+  HttpAnswer answer = client.Call("GET", "/livez", "", "Connection: close\r\n");
+  EXPECT_EQ(answer.headers["connection"], "close");
+  EXPECT_TRUE(client.AtEnd());
+  HttpClient old(server_->port());
+  old.Send("GET /livez HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(old.Read().status, 200);
+  EXPECT_TRUE(old.AtEnd());
+}
+
+TEST_F(ApiServerTest, BoundsRequestsInFlightAndConnections) {
+  ApiServerOptions options = Options();
+  options.requests_in_flight_max = 1;
+  options.connections_max = 2;
+  StartWith(options);
+  service_.Hold();
+  HttpClient first(server_->port());
+  HttpClient second(server_->port());
+  first.Send(HttpClient::Request("POST", kTransfers, kPay));
+  service_.AwaitCalls(1);
+  HttpAnswer answer = second.Call("POST", kTransfers, kPay);
+  ExpectProblem(answer, 429, "overloaded");
+  EXPECT_EQ(answer.headers["retry-after"], "1");
+  EXPECT_ANY_THROW(HttpClient third(server_->port()));
+  service_.Release();
+  EXPECT_EQ(first.Read().status, 201);
+}
+
+TEST_F(ApiServerTest, DrainFinishesWhatIsUnderWay) {
+  HttpClient busy(server_->port());
+  HttpClient idle(server_->port());
+  EXPECT_EQ(idle.Call("GET", "/livez").status, 200);
+  service_.Hold();
+  busy.Send(HttpClient::Request("POST", kTransfers, kPay));
+  service_.AwaitCalls(1);
+  absl::Status drained;
+  std::thread drain([&] { drained = server_->Drain(absl::Seconds(10)); });
+  EXPECT_TRUE(idle.AtEnd());
+  boost::system::error_code refused;
+  asio::io_context io;
+  tcp::socket late(io);
+  late.connect(tcp::endpoint(asio::ip::make_address("127.0.0.1"), server_->port()), refused);
+  EXPECT_TRUE(refused);
+  service_.Release();
+  HttpAnswer answer = busy.Read();
+  EXPECT_EQ(answer.status, 201);
+  EXPECT_EQ(answer.headers["connection"], "close");
+  EXPECT_TRUE(busy.AtEnd());
+  drain.join();
+  EXPECT_TRUE(drained.ok()) << drained;
+}
+
+TEST_F(ApiServerTest, StopsWhileRequestsAreUnanswered) {
+  service_.Hold();
+  HttpClient client(server_->port());
+  client.Send(HttpClient::Request("POST", kTransfers, kPay));
+  service_.AwaitCalls(1);
+  EXPECT_EQ(server_->Drain(absl::Milliseconds(50)).code(), absl::StatusCode::kDeadlineExceeded);
+  server_->Stop();
+  EXPECT_EQ(client.Read().status, 0);
+  server_.reset();
+  service_.Release();  // the answer comes when nobody is there to hear it
+}
+
+TEST_F(ApiServerTest, ServesFromSeveralThreads) {
+  ApiServerOptions options = Options();
+  options.threads = 3;
+  StartWith(options);
+  std::vector<std::thread> clients;
+  std::atomic<int> posted{0};
+  for (int c = 0; c < 8; ++c) {
+    clients.emplace_back([&] {
+      HttpClient client(server_->port());
+      for (int i = 0; i < 50; ++i) posted += client.Call("POST", kTransfers, kPay).status == 201 ? 1 : 0;
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(posted, 400);
+}
+
+TEST_F(ApiServerTest, SaysWhyItCannotListen) {
+  ApiServerOptions options = Options();
+  options.port = server_->port();
+  absl::Status taken = ApiServer(options, service_, clock_, metrics_).Listen();
+  EXPECT_EQ(taken.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(std::string(taken.message()), HasSubstr(absl::StrCat("127.0.0.1:", server_->port())));
+  options = Options();
+  options.certificate_path = "/nowhere.pem";
+  absl::Status missing = ApiServer(options, service_, clock_, metrics_).Listen();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(missing.message()), HasSubstr("/nowhere.pem"));
+  options = Options();
+  options.key_path = TestCertificates(directory_, "other").Issue("other").key;
+  EXPECT_EQ(ApiServer(options, service_, clock_, metrics_).Listen().code(),
+            absl::StatusCode::kInvalidArgument);
+  options = Options();
+  options.keys.push_back({"typo", Sha256("x"), {"acounts:read"}});
+  EXPECT_THAT(std::string(ApiServer(options, service_, clock_, metrics_).Listen().message()),
+              HasSubstr("acounts:read"));
+}
+
+}  // namespace
+}  // namespace paxledger
