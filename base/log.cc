@@ -35,12 +35,12 @@ bool IsPlain(std::string_view value) {
   return true;
 }
 
-// A message or value from outside may hold line breaks; a line of the log must stay one line.
-void AppendEscaped(std::string_view value, std::string* out) {
+// A message or value from outside may hold line breaks; a line of the log must stay one line. `quotes` are escaped too.
+void AppendEscaped(std::string_view value, std::string_view quotes, std::string* out) {
   static constexpr char kHex[] = "0123456789abcdef";
   for (char c : value) {
     auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
+    if (quotes.find(c) != std::string_view::npos) {
       out->push_back('\\');
       out->push_back(c);
     } else if (c == '\n') {
@@ -72,7 +72,7 @@ Log::Log(LogLevel level, std::string_view component, std::string_view message)
   if (!wanted_) return;
   line_ = absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ ", absl::Now(), absl::UTCTimeZone());
   line_.append(PaddedName(level)).append(component).append(": ");
-  AppendEscaped(message, &line_);
+  AppendEscaped(message, "", &line_);
 }
 
 Log& Log::With(std::string_view key, std::string_view value) {
@@ -82,7 +82,7 @@ Log& Log::With(std::string_view key, std::string_view value) {
     line_.append(value);
   } else {
     line_.push_back('"');
-    AppendEscaped(value, &line_);
+    AppendEscaped(value, "\"\\", &line_);
     line_.push_back('"');
   }
   return *this;

@@ -5,20 +5,11 @@ usage: cluster_test.py [Class.test...], as unittest
 """
 import csv
 import os
-import subprocess
 import threading
 import time
 import unittest
 
 from cluster import Cluster, until
-
-
-def digests(cluster, name, indexes):
-    """Per shard (index, journal digest, state digest) as `name` holds them; at `indexes` where given."""
-    query = "?indexes=" + ",".join(map(str, indexes)) if indexes else ""
-    status, body = cluster.call(name, "GET", "/v1/audit/status" + query)
-    assert status == 200, (status, body)
-    return body
 
 
 class Commits(unittest.TestCase):
@@ -54,6 +45,7 @@ class Commits(unittest.TestCase):
                     "dc1", "POST", "/v1/ledgers/main/transfers",
                     {"id": f"t-{n}", "debit_account": "bank", "credit_account": "alice", "amount": "1"}, connection)
                 self.assertEqual(status, 201, body)
+            connection.close()
             for name in cluster.names:
                 cluster.kill(name)
             cluster.start()

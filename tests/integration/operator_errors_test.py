@@ -68,7 +68,7 @@ class Starts(unittest.TestCase):
                               ({"log_level": "loud"}, "log_level"),
                               ({"genesis": "nowhere.json"}, "nowhere.json"),
                               ({"api_keys": [{"name": "a", "sha256": "12", "scopes": ["*"]}]}, "api_keys[0].sha256"),
-                              ({"api_keys": [{"name": "a", "sha256": "0" * 64, "scopes": ["fly"]}]}, "fly")):
+                              ({"api_keys": [{"name": "a", "sha256": "1" * 64, "scopes": ["fly"]}]}, "fly")):
             with self.subTest(word):
                 self.config_with(**changes)
                 self.ends(CONFIGURATION, word)

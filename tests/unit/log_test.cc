@@ -21,8 +21,8 @@ TEST(Log, WritesOneLineWithTimeLevelComponentMessageAndFields) {
 
 TEST(Log, EscapesWhatWouldBreakTheLine) {
   std::string line =
-      Logged([] { Log(LogLevel::kInfo, "api", "bad\nline").With("path", "a \"b\"\n").With("empty", ""); });
-  EXPECT_THAT(line, testing::EndsWith("api: bad\\nline path=\"a \\\"b\\\"\\n\" empty=\"\"\n"));
+      Logged([] { Log(LogLevel::kInfo, "api", "a \"bad\"\nline").With("path", "a \"b\"\n").With("empty", ""); });
+  EXPECT_THAT(line, testing::EndsWith("api: a \"bad\"\\nline path=\"a \\\"b\\\"\\n\" empty=\"\"\n"));
 }
 
 TEST(Log, DropsLinesBelowTheLevel) {
