@@ -29,16 +29,17 @@ build() {
 }
 
 # Prints the pid of a data centre's ledgerd, if the pid file names a living process that is really it: a pid alone may
-# have been given to another program since.
+# have been given to another program since. By its command line, since a new build takes the file away under the process.
 running_pid() {
-  local dc=$1 pid exe
+  local dc=$1 pid
   pid=$(cat "$var/$dc/ledgerd.pid" 2>/dev/null) || return 1
   [[ $pid =~ ^[0-9]+$ ]] || return 1
-  exe=$(readlink "/proc/$pid/exe" 2>/dev/null) || return 1
-  [[ ${exe% (deleted)} == "$bin/ledgerd" ]] || return 1
-  tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF -- "$var/$dc/ledgerd.json" || return 1
+  [[ $(tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline") == "$(ledgerd_command "$dc")" ]] || return 1
   printf '%s\n' "$pid"
 }
+
+# The words that start a data centre's ledgerd, one a line.
+ledgerd_command() { printf '%s\n' "$bin/ledgerd" run --config "$var/$1/ledgerd.json"; }
 
 # Asks a data centre's ledgerd to drain and waits until it is gone.
 stop_data_centre() {

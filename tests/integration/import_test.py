@@ -35,6 +35,7 @@ def balances(cluster, name, prefix):
         for account in page["data"]:
             found[account["id"]] = int(account["balances"]["balance"])
         if not page["has_more"]:
+            connection.close()
             return found
         cursor = page["next_cursor"]
 
