@@ -42,6 +42,8 @@ void Replica::set_app_handler(std::function<void(ReplicaId, AppMessage)> handler
   state_->app_handler = std::move(handler);
 }
 
+void Replica::set_peer_lost_handler(std::function<void()> handler) { state_->peer_lost_handler = std::move(handler); }
+
 void Replica::HandOver() { state_->HandOver(); }
 bool Replica::Idle() const { return state_->Idle(); }
 

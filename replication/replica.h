@@ -94,6 +94,10 @@ class Replica : public TransportListener {
   void SendApp(ReplicaId to, AppMessage message);
   void set_app_handler(std::function<void(ReplicaId from, AppMessage message)> handler);
 
+  /// Called on the strand when a peer's connection was lost, or a connected peer fell silent: commands that were sent to it
+  /// may never be chosen, and are better submitted again.
+  void set_peer_lost_handler(std::function<void()> handler);
+
   /// Proposes a hand-over of every shard owned here to a living peer, for a planned stop (consensus.md rule 14).
   void HandOver();
   /// No command is queued or in flight here.

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kCommitStartUs = 5'000;
 constexpr int64_t kHeardWithinUs = 1'000'000;     // api.md: no majority heard for 1 s
-constexpr int64_t kSuspectAfterUs = 400'000;      // two heartbeats
+constexpr int64_t kSuspectAfterUs = 600'000;      // three heartbeats
 constexpr size_t kRecentBytesMax = 1 << 20;       // per shard
 constexpr uint32_t kHopsMax = 2;
 constexpr int64_t kBarrierTickUs = 5'000;
@@ -229,11 +229,15 @@ void Replica::State::Forward(ReplicaId to, ShardId shard, PendingCommand command
 
 void Replica::State::UpdateHealth() {
   int64_t now_us = ports.clock->MonotonicMicros();
+  bool lost = false;
   for (MemberHealth& member : health_) {
     if (member.replica == options.self) continue;
+    MemberHealth before = member;
     member.up = ports.transport->IsUp(member.replica);
     member.suspected = now_us - peers_.at(member.replica).heard_at_us > kSuspectAfterUs;
+    lost = lost || (before.up && !member.up) || (member.up && !before.suspected && member.suspected);
   }
+  if (lost && peer_lost_handler) peer_lost_handler();
 }
 
 bool Replica::State::HasQuorum() const {

@@ -57,6 +57,7 @@ class Replica::State {
   Incarnation incarnation;
   int64_t commit_us;  // moving average from proposal to applied, of entries proposed here
   std::function<void(ReplicaId, AppMessage)> app_handler;
+  std::function<void()> peer_lost_handler;
 
  private:
   struct RecentEntry {

@@ -66,13 +66,14 @@ Task<void> AccountOpener::Drive(std::unique_ptr<Batch> owned) {
   for (uint32_t round = 0; batch.open > 0; ++round) {
     int64_t now_us = node_.now_us();
     if (now_us >= batch.deadline_us) break;
+    uint64_t losses = node_.peer_losses();
     bool all_sent = SendOpen(batch, round);
     bool any_sent = std::any_of(batch.items.begin(), batch.items.end(),
                                 [](const Batch::Item& item) { return item.may_have_proposed; });
     if (!any_sent) break;
     int64_t patience_us = all_sent ? node_.PatienceMicros() : kSubmitAgainUs;
     int64_t until_us = std::min(batch.deadline_us, now_us + (patience_us << std::min(round, 3u)));
-    while (batch.open > 0 && node_.now_us() < until_us) {
+    while (batch.open > 0 && node_.now_us() < until_us && node_.peer_losses() == losses) {
       bool answered = co_await batch.answered.Wait(until_us);
       (void)answered;
     }

@@ -237,13 +237,14 @@ Task<Coordinator::Collected> Coordinator::Collect(Run& run) {
     if (now_us >= run.deadline_us) {
       co_return run.may_have_proposed ? Collected::kTimedOut : Collected::kNothingProposed;
     }
+    uint64_t losses = node_.peer_losses();
     bool all_sent = Send(run, round);
     if (!run.may_have_proposed) co_return Collected::kNothingProposed;
     int64_t patience_us = all_sent ? node_.PatienceMicros() : kSubmitAgainUs;
     patience_us <<= std::min(round, 3u);
     patience_us += static_cast<int64_t>(node_.ports().random->Below(static_cast<uint64_t>(patience_us) / 4));
     int64_t until_us = std::min(run.deadline_us, now_us + patience_us);
-    while (run.open() && node_.now_us() < until_us) {
+    while (run.open() && node_.now_us() < until_us && node_.peer_losses() == losses) {
       bool changed = co_await run.watch.wakeup().Wait(until_us);
       (void)changed;
     }

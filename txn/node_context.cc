@@ -10,7 +10,9 @@ namespace paxledger {
 
 namespace {
 
-constexpr int64_t kPatienceMinUs = 100'000;
+// A lost peer ends all waits at once, so this is only for commands that were lost on the way: rare, and doing work twice on a
+// busy cluster makes it busier.
+constexpr int64_t kPatienceMinUs = 1'000'000;
 
 /// Joins barriers that run beside each other.
 struct Joined {
@@ -58,6 +60,10 @@ NodeContext::NodeContext(NodeOptions options, ReplicaPorts ports)
     machine.cached_accounts_max = options_.cached_accounts_max;
     machines_.push_back(std::make_unique<ShardMachine>(std::move(machine), *ports_.engine, board_));
   }
+  replica_.set_peer_lost_handler([this] {
+    ++peer_losses_;
+    wakes_.WakeAll();
+  });
 }
 
 NodeContext::~NodeContext() { tasks_.Abandon(); }
@@ -79,7 +85,7 @@ int64_t NodeContext::WallOf(int64_t monotonic_us) {
 }
 
 int64_t NodeContext::PatienceMicros() {
-  return std::max(3 * absl::ToInt64Microseconds(replica_.TypicalCommit()), kPatienceMinUs);
+  return std::max(5 * absl::ToInt64Microseconds(replica_.TypicalCommit()), kPatienceMinUs);
 }
 
 Task<absl::Status> NodeContext::BarrierAll(std::vector<ShardId> shards, Deadline deadline) {

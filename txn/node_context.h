@@ -60,6 +60,9 @@ class NodeContext {
   /// After how long a command that was not seen applied is submitted again: the adaptive deadline of design
   /// §3.
   int64_t PatienceMicros();
+  /// Grows when a peer is lost or falls silent: what waits for its entries is submitted again at once, and routed anew. All
+  /// waits end then.
+  uint64_t peer_losses() const { return peer_losses_; }
 
   /// See Replica::Submit.
   [[nodiscard]] absl::Status Submit(ShardId shard, const std::string& encoded, Urgency urgency,
@@ -81,6 +84,7 @@ class NodeContext {
   std::vector<std::unique_ptr<ShardMachine>> machines_;
   Replica replica_;
   TaskGroup tasks_;
+  uint64_t peer_losses_ = 0;
 };
 
 /// The body of a transaction, from the journal of a shard that records it.

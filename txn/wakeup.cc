@@ -34,6 +34,14 @@ void WakeQueue::Add(Wakeup* woken) {
   }
 }
 
+void WakeQueue::WakeAll() {
+  for (Wakeup* wakeup = first_waiting_; wakeup != nullptr; wakeup = wakeup->after_) {
+    if (wakeup->queued_) continue;
+    wakeup->queued_ = true;
+    Add(wakeup);
+  }
+}
+
 void WakeQueue::Drain() {
   // What is woken meanwhile waits for the next hop, so that a storm of events does not hold the strand.
   resuming_.clear();
@@ -51,6 +59,7 @@ void Wakeup::Set() {
 void Wakeup::Suspend(std::coroutine_handle<> awaiter, int64_t until_us) {
   Check(!awaiter_, "one task waits on a wakeup");
   awaiter_ = awaiter;
+  Link();
   timer_ = queue_.timers_.Set(until_us, [this] {
     timer_ = 0;
     if (queued_) return;
@@ -63,8 +72,20 @@ void Wakeup::StopTimer() {
   if (timer_ != 0) queue_.timers_.Cancel(std::exchange(timer_, 0));
 }
 
+void Wakeup::Link() {
+  before_ = std::exchange(queue_.last_waiting_, this);
+  after_ = nullptr;
+  (before_ == nullptr ? queue_.first_waiting_ : before_->after_) = this;
+}
+
+void Wakeup::Unlink() {
+  (before_ == nullptr ? queue_.first_waiting_ : before_->after_) = after_;
+  (after_ == nullptr ? queue_.last_waiting_ : after_->before_) = before_;
+}
+
 void Wakeup::Resume() {
   StopTimer();
+  Unlink();
   queued_ = false;
   // The task may destroy this object while it runs.
   std::exchange(awaiter_, nullptr).resume();

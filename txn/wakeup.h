@@ -44,6 +44,8 @@ class WakeQueue {
   WakeQueue(Executor& executor, Timers& timers) : executor_(executor), timers_(timers) {}
   WakeQueue(const WakeQueue&) = delete;
   WakeQueue& operator=(const WakeQueue&) = delete;
+  /// Ends the waits of all tasks, as if their time had come, in the order in which they began.
+  void WakeAll();
 
  private:
   friend class Wakeup;
@@ -54,6 +56,8 @@ class WakeQueue {
   Timers& timers_;
   std::vector<Wakeup*> woken_;
   std::vector<Wakeup*> resuming_;
+  Wakeup* first_waiting_ = nullptr;
+  Wakeup* last_waiting_ = nullptr;
 };
 
 /// What one task waits on, again and again, with a time limit. `Set` may be called from anywhere on the
@@ -63,7 +67,10 @@ class Wakeup {
   explicit Wakeup(WakeQueue& queue) : queue_(queue) {}
   Wakeup(const Wakeup&) = delete;
   Wakeup& operator=(const Wakeup&) = delete;
-  ~Wakeup() { StopTimer(); }
+  ~Wakeup() {
+    StopTimer();
+    if (awaiter_) Unlink();
+  }
 
   void Set();
   /// Awaits `Set` or the time on the monotonic clock. True: `Set` was called since the last wait ended.
@@ -82,6 +89,8 @@ class Wakeup {
   friend class WakeQueue;
   void Suspend(std::coroutine_handle<> awaiter, int64_t until_us);
   void StopTimer();
+  void Link();
+  void Unlink();
   void Resume();
 
   WakeQueue& queue_;
@@ -89,6 +98,8 @@ class Wakeup {
   TimerId timer_ = 0;
   bool set_ = false;
   bool queued_ = false;
+  Wakeup* before_ = nullptr;  // in the queue's list of those that wait
+  Wakeup* after_ = nullptr;
 };
 
 }  // namespace paxledger
