@@ -5,6 +5,7 @@
 namespace paxledger::sim {
 
 void Faults::Start() {
+  started_ = true;
   Every(plan_.crash_every_us, "crash", &Faults::Crash);
   Every(plan_.pause_every_us, "pause", &Faults::Pause);
   Every(plan_.cut_every_us, "one-way cut", &Faults::CutLink);
@@ -29,8 +30,18 @@ void Faults::Every(int64_t interval_us, const char* name, Act act) {
   });
 }
 
-void Faults::Crash() {
-  uint32_t machine = AnyMachine();
+Faults::Fate Faults::OnRequest(uint32_t machine) {
+  if (!started_ || stopped_ || !random_.Chance(plan_.gateway_dies_per_thousand, 1000)) return Fate::kLives;
+  ++struck_["gateway dies"];
+  Later(random_.Between(0, 2 * plan_.network.delay_us_max + plan_.disk.sync_us_max), [this, machine] {
+    if (!stopped_) CrashMachine(machine);
+  });
+  return Fate::kDies;
+}
+
+void Faults::Crash() { CrashMachine(AnyMachine()); }
+
+void Faults::CrashMachine(uint32_t machine) {
   if (!cluster_.running(machine)) return;
   cluster_.Crash(machine, random_.Chance(2, 3) ? SimNetwork::Death::kReset : SimNetwork::Death::kSilent);
   // Sometimes it comes back before its peers have noticed.

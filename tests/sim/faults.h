@@ -17,6 +17,9 @@ class Faults {
   Faults(SimCluster& cluster, const Plan& plan, uint64_t seed) : cluster_(cluster), plan_(plan), random_(seed) {}
   void Start();
   void StopAndHeal();
+  /// The machine has just taken a request, or will in a moment: it may be its last.
+  enum class Fate : uint8_t { kLives, kDies };
+  Fate OnRequest(uint32_t machine);
   /// How often each kind of fault struck.
   const std::map<std::string, uint64_t>& struck() const { return struck_; }
   /// 0: none.
@@ -26,6 +29,7 @@ class Faults {
   using Act = void (Faults::*)();
   void Every(int64_t interval_us, const char* name, Act act);
   void Crash();
+  void CrashMachine(uint32_t machine);
   void Pause();
   void CutLink();
   void Partition();
@@ -44,6 +48,7 @@ class Faults {
   SimCluster& cluster_;
   const Plan& plan_;
   Random random_;
+  bool started_ = false;
   bool stopped_ = false;
   uint32_t killed_ = 0;
   std::map<std::string, uint64_t> struck_;

@@ -14,7 +14,7 @@ namespace paxledger::sim {
 ///   - one value per (shard, index), for ever: equal journal digests at equal indexes
 ///   - replicas agree: equal state digests at equal indexes, whether applied, replayed or recovered from a checkpoint
 ///   - applied entries are not forgotten: a replica that recovers holds what a majority could rely on (through the above)
-///   - the books of a shard balance after each entry; no limit is crossed, even if all debits in doubt come to pass
+///   - the books of a shard balance after each entry; no limit is crossed
 class LogChecker {
  public:
   using Fail = std::function<void(std::string what)>;

@@ -88,6 +88,7 @@ Plan DrawPlan(const SimOptions& options, Random& random) {
   plan.duplicates_per_thousand = DrawRate(random, 60, 200);
   plan.other_bodies_per_thousand = DrawRate(random, 40, 100);
   plan.clients_die_per_thousand = DrawRate(random, 40, 50);
+  plan.gateway_dies_per_thousand = DrawRate(random, 40, 20);
   return plan;
 }
 
@@ -103,6 +104,7 @@ std::string Plan::Describe() const {
   every(partition_every_us, "partition");
   every(reset_every_us, "reset");
   every(clock_jump_every_us, "clock jump");
+  if (gateway_dies_per_thousand > 0) absl::StrAppend(&text, ", gateway dies in ", gateway_dies_per_thousand, " of 1000");
   if (clock_skew_us_max > 0) absl::StrAppend(&text, ", skew ", clock_skew_us_max, " us");
   if (kill_at_us > 0) absl::StrAppend(&text, ", one dies at ", kill_at_us / 1'000, " ms");
   if (network.loss_per_million > 0) absl::StrAppend(&text, ", loss ", network.loss_per_million, " ppm");

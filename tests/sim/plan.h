@@ -48,6 +48,8 @@ struct Plan {
   uint32_t duplicates_per_thousand = 60;
   uint32_t other_bodies_per_thousand = 30;
   uint32_t clients_die_per_thousand = 10;
+  /// A gateway dies just after it took a request, and half of the time the client with it: what it began, others end.
+  uint32_t gateway_dies_per_thousand = 0;
 
   /// The faults that are on, in a line.
   std::string Describe() const;

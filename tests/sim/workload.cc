@@ -116,8 +116,12 @@ Task<void> Workload::LookAt(uint32_t machine) {
 }
 
 Task<void> Workload::Client(uint32_t home, int64_t think_us) {
+  // On a schedule: one that had to wait catches up.
+  int64_t next_us = cluster_.scheduler().now_us();
   while (!finishing_) {
-    co_await SleepFor(strand_, absl::Microseconds(random_.Between(0, 2 * think_us)));
+    next_us += random_.Between(0, 2 * think_us);
+    int64_t wait_us = std::max<int64_t>(0, next_us - cluster_.scheduler().now_us());
+    co_await SleepFor(strand_, absl::Microseconds(wait_us));
     if (!finishing_) co_await OneOperation(home);
   }
 }
@@ -148,7 +152,7 @@ Task<void> Workload::Drive(uint32_t home, History::BodyId body) {
   for (uint32_t tries = 0;; ++tries) {
     if (!finishing_ && ready_ && random_.Chance(plan_.clients_die_per_thousand, 1000)) break;
     Fate fate = co_await OneTry(machine, body, &token);
-    if (fate == Fate::kEnded) break;
+    if (fate != Fate::kUndecided) break;
     machine = OtherMachine(machine);
     int64_t wait_us = random_.Between(1'000, 20'000 << (tries < 6 ? tries : 6));
     co_await SleepFor(strand_, absl::Microseconds(wait_us));
@@ -173,7 +177,9 @@ Task<Workload::Fate> Workload::OneTry(uint32_t machine, History::BodyId body, st
   Door::Send<std::vector<TransactionResult>> send = [transaction](Node& node, Deadline deadline, auto done) {
     node.Execute({transaction}, LogTime{}, deadline, std::move(done));
   };
+  bool dies = on_request(machine);
   absl::StatusOr<std::vector<TransactionResult>> results = co_await door_.Call(machine, std::move(send));
+  if (dies) co_return Fate::kClientDied;
   if (!results.ok()) co_return Fate::kUndecided;
   Check(results->size() == 1, "one result for each transaction");
   co_return NoteResult(body, results->front(), token);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -35,9 +36,11 @@ class Workload {
   uint64_t looked() const { return looked_; }
   void OnDeath(uint32_t machine) { door_.OnDeath(machine); }
   uint64_t requests() const { return requests_; }
+  /// Told of each request to change something. True: the client dies with its gateway.
+  std::function<bool(uint32_t machine)> on_request = [](uint32_t) { return false; };
 
  private:
-  enum class Fate : uint8_t { kEnded, kUndecided };
+  enum class Fate : uint8_t { kEnded, kUndecided, kClientDied };
 
   Task<void> Setup();
   Task<void> OpenAll();

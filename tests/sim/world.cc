@@ -44,12 +44,16 @@ class World {
         history_(cluster_, [this](std::string what) { Fail(std::move(what)); }),
         workload_(cluster_, plan_, history_, random.Next()),
         faults_(cluster_, plan_, random.Next()),
+        deaths_(random.Next()),
         options_(options) {
     cluster_.scheduler().trace().set_echo(verbosity == Verbosity::kEveryEvent);
     cluster_.on_recovered = [this](uint32_t machine) { checker_.OnRecovered(machine); };
     cluster_.on_work = [this](uint32_t machine) { checker_.OnWork(machine); };
     cluster_.on_death = [this](uint32_t machine) { workload_.OnDeath(machine); };
     cluster_.on_failure = [this](std::string what) { Fail(std::move(what)); };
+    workload_.on_request = [this](uint32_t machine) {
+      return faults_.OnRequest(machine) == Faults::Fate::kDies && deaths_.Chance(1, 2);
+    };
     Marks::Install(&marks_);
     g_trace = &cluster_.scheduler().trace();
   }
@@ -188,6 +192,7 @@ class World {
   History history_;
   Workload workload_;
   Faults faults_;
+  Random deaths_;
   SimOptions options_;
   std::string failure_;
   int64_t settled_after_us_ = 0;
