@@ -480,8 +480,7 @@ asio::awaitable<void> TlsTransport::State::Serve(Self self, ConnectionPtr connec
   PeerFrame frame;
   if (!body.has_value() || !self->reader_.Decode(*body, &frame).ok() || !frame.hello.has_value()) {
     self->Close(*connection, "no hello");
-    if (!self->stopped_ &&
-        self->problems_.IsNews(connection->problem, self->clock_.MonotonicMicros())) {
+    if (!self->stopped_ && self->problems_.IsNews(connection->problem, self->clock_.MonotonicMicros())) {
       Log(LogLevel::kWarn, "transport", "incoming connection failed").With("why", connection->problem);
     }
     forget();

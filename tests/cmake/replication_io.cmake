@@ -1,5 +1,5 @@
 paxledger_test(rocks_engine_test LAYER integration
-  SOURCES integration/rocks_engine_test.cc
+  SOURCES integration/asio_executor_test.cc integration/rocks_engine_test.cc
   LIBS replication_store base_io)
 
 paxledger_test(peer_codec_test
