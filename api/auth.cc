@@ -11,9 +11,9 @@ namespace paxledger {
 namespace {
 
 constexpr std::array kScopes = {
-    Scope::kLedgersRead,  Scope::kLedgersWrite,  Scope::kAccountsRead, Scope::kAccountsWrite,
+    Scope::kLedgersRead,   Scope::kLedgersWrite,   Scope::kAccountsRead, Scope::kAccountsWrite,
     Scope::kTransfersRead, Scope::kTransfersWrite, Scope::kEventsRead,   Scope::kAuditRead,
-    Scope::kAuditRun,     Scope::kClusterRead,   Scope::kClusterWrite, Scope::kMetricsRead,
+    Scope::kAuditRun,      Scope::kClusterRead,    Scope::kClusterWrite, Scope::kMetricsRead,
 };
 
 uint32_t Bit(Scope scope) { return uint32_t{1} << static_cast<uint32_t>(scope); }
@@ -46,19 +46,32 @@ std::string_view BearerToken(std::string_view authorization) {
 
 std::string_view ScopeName(Scope scope) {
   switch (scope) {
-    case Scope::kNone: return "";
-    case Scope::kLedgersRead: return "ledgers:read";
-    case Scope::kLedgersWrite: return "ledgers:write";
-    case Scope::kAccountsRead: return "accounts:read";
-    case Scope::kAccountsWrite: return "accounts:write";
-    case Scope::kTransfersRead: return "transfers:read";
-    case Scope::kTransfersWrite: return "transfers:write";
-    case Scope::kEventsRead: return "events:read";
-    case Scope::kAuditRead: return "audit:read";
-    case Scope::kAuditRun: return "audit:run";
-    case Scope::kClusterRead: return "cluster:read";
-    case Scope::kClusterWrite: return "cluster:write";
-    case Scope::kMetricsRead: return "metrics:read";
+    case Scope::kNone:
+      return "";
+    case Scope::kLedgersRead:
+      return "ledgers:read";
+    case Scope::kLedgersWrite:
+      return "ledgers:write";
+    case Scope::kAccountsRead:
+      return "accounts:read";
+    case Scope::kAccountsWrite:
+      return "accounts:write";
+    case Scope::kTransfersRead:
+      return "transfers:read";
+    case Scope::kTransfersWrite:
+      return "transfers:write";
+    case Scope::kEventsRead:
+      return "events:read";
+    case Scope::kAuditRead:
+      return "audit:read";
+    case Scope::kAuditRun:
+      return "audit:run";
+    case Scope::kClusterRead:
+      return "cluster:read";
+    case Scope::kClusterWrite:
+      return "cluster:write";
+    case Scope::kMetricsRead:
+      return "metrics:read";
   }
   return "";
 }

@@ -13,7 +13,8 @@ namespace {
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
-/// Bytes of the well-formed UTF-8 sequence at the start of `at` (Unicode 15, table 3-7); 0: it is not well formed.
+/// Bytes of the well-formed UTF-8 sequence at the start of `at` (Unicode 15, table 3-7); 0: it is not well
+/// formed.
 size_t Utf8Sequence(std::string_view at) {
   const auto byte = [&](size_t i) { return i < at.size() ? static_cast<uint8_t>(at[i]) : uint8_t{0}; };
   const auto tail = [&](size_t i) { return byte(i) >= 0x80 && byte(i) <= 0xBF; };
@@ -111,13 +112,20 @@ class JsonParser {
 
   bool Value(size_t depth) {
     switch (Peek()) {
-      case '{': return Object(depth + 1);
-      case '[': return Array(depth + 1);
-      case '"': return String();
-      case 't': return Word("true", JsonKind::kTrue);
-      case 'f': return Word("false", JsonKind::kFalse);
-      case 'n': return Word("null", JsonKind::kNull);
-      default: break;
+      case '{':
+        return Object(depth + 1);
+      case '[':
+        return Array(depth + 1);
+      case '"':
+        return String();
+      case 't':
+        return Word("true", JsonKind::kTrue);
+      case 'f':
+        return Word("false", JsonKind::kFalse);
+      case 'n':
+        return Word("null", JsonKind::kNull);
+      default:
+        break;
     }
     if (Peek() == '-' || IsDigit(Peek())) return Number();
     return Fail(AtEnd() ? "the text ends where a value should stand" : "no JSON value");
@@ -197,7 +205,8 @@ class JsonParser {
     }
     ++at_;
     EndNode(index);
-    document_.decoded_.emplace_back(static_cast<uint32_t>(offset), static_cast<uint32_t>(pool.size() - offset));
+    document_.decoded_.emplace_back(static_cast<uint32_t>(offset),
+                                    static_cast<uint32_t>(pool.size() - offset));
     document_.nodes_[index].link = static_cast<uint32_t>(document_.decoded_.size());
     return true;
   }
@@ -243,14 +252,30 @@ class JsonParser {
     if (AtEnd()) return Fail("a string has no end");
     ++at_;
     switch (c) {
-      case '"': case '\\': case '/': out->push_back(c); return true;
-      case 'b': out->push_back('\b'); return true;
-      case 'f': out->push_back('\f'); return true;
-      case 'n': out->push_back('\n'); return true;
-      case 'r': out->push_back('\r'); return true;
-      case 't': out->push_back('\t'); return true;
-      case 'u': return UnicodeEscape(out);
-      default: return Fail("an unknown escape");
+      case '"':
+      case '\\':
+      case '/':
+        out->push_back(c);
+        return true;
+      case 'b':
+        out->push_back('\b');
+        return true;
+      case 'f':
+        out->push_back('\f');
+        return true;
+      case 'n':
+        out->push_back('\n');
+        return true;
+      case 'r':
+        out->push_back('\r');
+        return true;
+      case 't':
+        out->push_back('\t');
+        return true;
+      case 'u':
+        return UnicodeEscape(out);
+      default:
+        return Fail("an unknown escape");
     }
   }
 
@@ -362,11 +387,21 @@ void AppendJsonString(std::string* out, std::string_view text) {
     out->append(text.substr(done, i - done));
     done = i + 1;
     switch (c) {
-      case '"': out->append("\\\""); break;
-      case '\\': out->append("\\\\"); break;
-      case '\n': out->append("\\n"); break;
-      case '\r': out->append("\\r"); break;
-      case '\t': out->append("\\t"); break;
+      case '"':
+        out->append("\\\"");
+        break;
+      case '\\':
+        out->append("\\\\");
+        break;
+      case '\n':
+        out->append("\\n");
+        break;
+      case '\r':
+        out->append("\\r");
+        break;
+      case '\t':
+        out->append("\\t");
+        break;
       default:
         out->append("\\u00");
         out->push_back(kHex[c >> 4]);

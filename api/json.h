@@ -15,11 +15,11 @@ enum class JsonKind : uint8_t { kNull, kFalse, kTrue, kNumber, kString, kArray, 
 
 class JsonValue;
 
-/// A JSON text (RFC 8259) that was checked as a whole and can be walked without building a tree. Stricter than most
-/// parsers, since money depends on it: a member name may come once in an object, UTF-8 must be valid and without lone
-/// surrogates, depth and size are bounded. Numbers stay text, so nothing is rounded, and every value knows its source, so
-/// that metadata is kept as the client wrote it.
-/// Owns:    an index over the text, used again by the next Parse. Borrows the text.
+/// A JSON text (RFC 8259) that was checked as a whole and can be walked without building a tree. Stricter
+/// than most parsers, since money depends on it: a member name may come once in an object, UTF-8 must be
+/// valid and without lone surrogates, depth and size are bounded. Numbers stay text, so nothing is rounded,
+/// and every value knows its source, so that metadata is kept as the client wrote it. Owns:    an index over
+/// the text, used again by the next Parse. Borrows the text.
 class JsonDocument {
  public:
   /// Errors: kInvalidArgument  no JSON text, or against the rules above; the message names the place
@@ -34,7 +34,7 @@ class JsonDocument {
   struct Node {
     uint32_t begin = 0;  // of the source, with quotes
     uint32_t end = 0;
-    uint32_t link = 0;   // array, object: the node after the last child; string: 1 + place in `decoded_`, or 0
+    uint32_t link = 0;  // array, object: the node after the last child; string: 1 + place in `decoded_`, or 0
     JsonKind kind = JsonKind::kNull;
   };
   std::string_view text_;

@@ -18,7 +18,7 @@ namespace paxledger {
 
 struct ApiServerOptions {
   std::string address = "127.0.0.1";
-  uint16_t port = 0;  // 0: any free one
+  uint16_t port = 0;             // 0: any free one
   std::string certificate_path;  // PEM, the chain
   std::string key_path;          // PEM
   std::string data_centre;       // shown on the front page
@@ -34,8 +34,9 @@ struct ApiServerOptions {
   absl::Duration write_deadline = absl::Seconds(30);
 };
 
-/// The HTTPS door (api.md): TLS, HTTP/1.1, JSON and the keys of clients on threads of its own; `LedgerService` answers.
-/// Owns:    its threads and connections. Borrows service, clock and metrics, which must outlive it; the service may
+/// The HTTPS door (api.md): TLS, HTTP/1.1, JSON and the keys of clients on threads of its own;
+/// `LedgerService` answers. Owns:    its threads and connections. Borrows service, clock and metrics, which
+/// must outlive it; the service may
 ///          answer after `Stop`, and nobody hears it.
 /// Threads: one caller, never one of its own threads.
 class ApiServer {
@@ -46,15 +47,16 @@ class ApiServer {
   ApiServer& operator=(const ApiServer&) = delete;
 
   /// Reads certificate and keys, and takes the port. Nothing is answered before `Start`.
-  /// Errors: kInvalidArgument  the certificate, its key, the address or an API key in the options cannot be used
+  /// Errors: kInvalidArgument  the certificate, its key, the address or an API key in the options cannot be
+  /// used
   ///         kAlreadyExists    the port is taken
   ///         kUnavailable      another failure of the machine
   [[nodiscard]] absl::Status Listen();
   /// After Listen.
   uint16_t port() const;
   void Start();
-  /// Accepts nobody new, says "not ready", closes idle connections and waits until the requests in flight are answered.
-  /// Errors: kDeadlineExceeded  some were still open after `timeout`; `Stop` cuts them off
+  /// Accepts nobody new, says "not ready", closes idle connections and waits until the requests in flight are
+  /// answered. Errors: kDeadlineExceeded  some were still open after `timeout`; `Stop` cuts them off
   [[nodiscard]] absl::Status Drain(absl::Duration timeout);
   /// Closes what is open and joins the threads. Does nothing the second time.
   void Stop();

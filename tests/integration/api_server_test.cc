@@ -1,24 +1,15 @@
 // The HTTPS door over a real TLS socket, before a service that answers from another thread.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
-#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/read.hpp>
-#include <boost/asio/ssl.hpp>
-#include <boost/asio/write.hpp>
-#include <condition_variable>
-#include <deque>
 #include <filesystem>
-#include <map>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "api/json.h"
 #include "api/server.h"
@@ -26,6 +17,8 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/system_clock.h"
+#include "tests/integration/fake_ledger_service.h"
+#include "tests/integration/http_test_client.h"
 #include "tests/integration/test_certificates.h"
 
 namespace paxledger {
@@ -34,272 +27,6 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using testing::HasSubstr;
-
-Transfer TransferOf(std::string id, std::string debit_account) {
-  Transfer transfer;
-  transfer.id = std::move(id);
-  transfer.debit_account = std::move(debit_account);
-  transfer.credit_account = "c";
-  transfer.amount = 5;
-  return transfer;
-}
-
-/// Answers from a thread of its own, as a node's strand does. Holds answers back while told to.
-class FakeService : public LedgerService {
- public:
-  FakeService() : thread_([this] { Run(); }) {}
-  ~FakeService() override {
-    {
-      std::lock_guard lock(mutex_);
-      stop_ = true;
-      held_ = false;
-    }
-    changed_.notify_all();
-    thread_.join();
-  }
-
-  void Hold() {
-    std::lock_guard lock(mutex_);
-    held_ = true;
-  }
-  void Release() {
-    {
-      std::lock_guard lock(mutex_);
-      held_ = false;
-    }
-    changed_.notify_all();
-  }
-  void AwaitCalls(size_t n) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return calls_ >= n; });
-  }
-  size_t executed() {
-    std::lock_guard lock(mutex_);
-    return executed_.size();
-  }
-  std::vector<Transaction> executed_transactions() {
-    std::lock_guard lock(mutex_);
-    return executed_;
-  }
-  void set_state(TransactionState state) { state_ = state; }
-  void set_ready(absl::Status ready) { ready_ = std::move(ready); }
-
-  void OpenAccounts(std::vector<OpenAccountRequest> requests, Deadline,
-                    absl::AnyInvocable<void(std::vector<OpenAccountResult>)> done) override {
-    Post([requests = std::move(requests), done = std::move(done)]() mutable {
-      std::vector<OpenAccountResult> results(requests.size());
-      for (size_t i = 0; i < requests.size(); ++i) {
-        results[i].account.spec = requests[i].spec;
-        results[i].account.opened_at = LogTime{1'767'225'600'000'000};
-        if (requests[i].key.id == "exists") results[i].status = OpenStatus::kExists;
-        if (requests[i].key.id == "other") results[i].status = OpenStatus::kExistsWithOtherFields;
-      }
-      done(std::move(results));
-    });
-  }
-  void Execute(std::vector<Transaction> transactions, LogTime, Deadline,
-               absl::AnyInvocable<void(std::vector<TransactionResult>)> done) override {
-    Post([this, transactions = std::move(transactions), done = std::move(done)]() mutable {
-      std::vector<TransactionResult> results(transactions.size());
-      for (size_t i = 0; i < transactions.size(); ++i) {
-        results[i].state = state_;
-        results[i].refusal = Outcome::kInsufficientFunds;
-        results[i].committed_at = LogTime{1'767'225'600'000'000};
-        results[i].shards = {ShardId{1}};
-        if (state_ == TransactionState::kInDoubt) results[i].recovery_token = "tok-1";
-      }
-      {
-        std::lock_guard lock(mutex_);
-        executed_.insert(executed_.end(), transactions.begin(), transactions.end());
-      }
-      done(std::move(results));
-    });
-  }
-  void ReadAccount(LedgerKey key, ReadMode, LogTime, Deadline,
-                   absl::AnyInvocable<void(absl::StatusOr<AccountRead>)> done) override {
-    Post([key, done = std::move(done)]() mutable {
-      AccountRead read;
-      read.at = LogTime{1'767'225'600'000'000};
-      read.staleness_us = 1500;
-      if (key.id == "alice") {
-        read.account.emplace();
-        read.account->spec.asset = "USD/2";
-        read.account->totals.credits_posted = 1050;
-        read.account->version = 7;
-      }
-      done(std::move(read));
-    });
-  }
-  void ReadTransaction(LedgerKey key, std::string token, Deadline,
-                       absl::AnyInvocable<void(absl::StatusOr<TransferRead>)> done) override {
-    Post([key, token, done = std::move(done)]() mutable {
-      if (token == "bad") return done(absl::InvalidArgumentError("token"));
-      if (key.id != "pay-1" && token.empty()) return done(absl::NotFoundError("none"));
-      TransferRead read;
-      read.result.state = TransactionState::kContended;
-      if (key.id == "pay-1") {
-        read.transaction = {key.ledger, key.id, {TransferOf("pay-1~0", "a"), TransferOf("pay-1~1", "b")}};
-        read.result.state = TransactionState::kCommitted;
-        read.result.committed_at = LogTime{1'767'225'600'000'000};
-      }
-      done(std::move(read));
-    });
-  }
-  void ListAccounts(std::string ledger, std::string prefix, std::string after, size_t limit, ReadMode,
-                    Deadline, absl::AnyInvocable<void(absl::StatusOr<AccountPage>)> done) override {
-    Post([=, done = std::move(done)]() mutable {
-      AccountPage page;
-      for (int i = 0; i < 10; ++i) {
-        std::string id = absl::StrCat("acct:", i);
-        if (!id.starts_with(prefix) || id <= after) continue;
-        if (page.accounts.size() == limit) {
-          page.has_more = true;
-          break;
-        }
-        page.accounts.push_back({LedgerKey{ledger, id}, Account{}});
-      }
-      done(std::move(page));
-    });
-  }
-  void Report(std::vector<LogIndex> indexes, absl::AnyInvocable<void(NodeReport)> done) override {
-    Post([indexes, done = std::move(done)]() mutable {
-      NodeReport report;
-      report.cluster_id = "c-1";
-      report.data_centre = "dc1";
-      report.shards.resize(2);
-      if (!indexes.empty()) report.shards[0].digests_at = DigestsAtIndex{indexes[0], {}, {}};
-      done(std::move(report));
-    });
-  }
-  void Ready(absl::AnyInvocable<void(absl::Status)> done) override {
-    Post([this, done = std::move(done)]() mutable { done(ready_); });
-  }
-  uint32_t shards() const override { return 2; }
-
- private:
-  void Post(absl::AnyInvocable<void()> work) {
-    {
-      std::lock_guard lock(mutex_);
-      ++calls_;
-      work_.push_back(std::move(work));
-    }
-    changed_.notify_all();
-  }
-  void Run() {
-    std::unique_lock lock(mutex_);
-    while (true) {
-      changed_.wait(lock, [&] { return stop_ || (!held_ && !work_.empty()); });
-      if (work_.empty() || held_) {
-        if (stop_) return;
-        continue;
-      }
-      absl::AnyInvocable<void()> work = std::move(work_.front());
-      work_.pop_front();
-      lock.unlock();
-      work();
-      lock.lock();
-    }
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<absl::AnyInvocable<void()>> work_;
-  std::vector<Transaction> executed_;
-  size_t calls_ = 0;
-  bool held_ = false;
-  bool stop_ = false;
-  std::atomic<TransactionState> state_{TransactionState::kCommitted};
-  absl::Status ready_;
-  std::thread thread_;
-};
-
-struct HttpAnswer {
-  int status = 0;                              // 0: the connection ended without one
-  std::map<std::string, std::string> headers;  // names in lower case
-  std::string body;
-};
-
-/// A client that sends bytes as told and reads answers one by one.
-class HttpClient {
- public:
-  explicit HttpClient(uint16_t port) : stream_(io_, tls_) {
-    stream_.next_layer().connect(tcp::endpoint(asio::ip::make_address("127.0.0.1"), port));
-    stream_.handshake(asio::ssl::stream_base::client);
-  }
-
-  bool Send(std::string_view bytes) {
-    boost::system::error_code error;
-    asio::write(stream_, asio::buffer(bytes.data(), bytes.size()), error);
-    return !error;
-  }
-
-  HttpAnswer Read() {
-    HttpAnswer answer;
-    size_t end = 0;
-    while ((end = in_.find("\r\n\r\n")) == std::string::npos) {
-      if (!Fill()) return answer;
-    }
-    std::string head = in_.substr(0, end);
-    in_.erase(0, end + 4);
-    size_t line_end = head.find("\r\n");
-    answer.status = std::stoi(head.substr(9, 3));
-    while (line_end != std::string::npos) {
-      const size_t begin = line_end + 2;
-      line_end = head.find("\r\n", begin);
-      const std::string line =
-          head.substr(begin, line_end == std::string::npos ? line_end : line_end - begin);
-      const size_t colon = line.find(": ");
-      answer.headers[absl::AsciiStrToLower(line.substr(0, colon))] = line.substr(colon + 2);
-    }
-    size_t length = 0;
-    if (answer.status >= 200 && !head_only_) length = std::stoul(answer.headers["content-length"]);
-    while (in_.size() < length) {
-      if (!Fill()) return {};
-    }
-    answer.body = in_.substr(0, length);
-    in_.erase(0, length);
-    return answer;
-  }
-
-  HttpAnswer Call(std::string_view method, std::string_view target, std::string_view body = "",
-                  std::string_view extra = "") {
-    head_only_ = method == "HEAD";
-    Send(Request(method, target, body, extra));
-    HttpAnswer answer = Read();
-    head_only_ = false;
-    return answer;
-  }
-
-  static std::string Request(std::string_view method, std::string_view target, std::string_view body = "",
-                             std::string_view extra = "") {
-    std::string request = absl::StrCat(ToAbsl(method), " ", ToAbsl(target), " HTTP/1.1\r\nHost: x\r\n");
-    if (extra.find("Authorization") == std::string_view::npos)
-      absl::StrAppend(&request, "Authorization: Bearer all\r\n");
-    if (method == "POST" && extra.find("Content-Type") == std::string_view::npos) {
-      absl::StrAppend(&request, "Content-Type: application/json\r\n");
-    }
-    if (method == "POST") absl::StrAppend(&request, "Content-Length: ", body.size(), "\r\n");
-    absl::StrAppend(&request, ToAbsl(extra), "\r\n", ToAbsl(body));
-    return request;
-  }
-
-  bool AtEnd() { return in_.empty() && !Fill(); }
-
- private:
-  bool Fill() {
-    char buffer[16384];
-    boost::system::error_code error;
-    const size_t n = stream_.read_some(asio::buffer(buffer), error);
-    in_.append(buffer, n);
-    return !error;
-  }
-
-  asio::io_context io_;
-  asio::ssl::context tls_{asio::ssl::context::tls_client};
-  asio::ssl::stream<tcp::socket> stream_;
-  std::string in_;
-  bool head_only_ = false;
-};
 
 constexpr char kTransfers[] = "/v1/ledgers/main/transfers";
 constexpr char kPay[] = R"({"id":"pay-1","debit_account":"a","credit_account":"b","amount":"5"})";
