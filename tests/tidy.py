@@ -181,8 +181,8 @@ def check_words(tree):
                 tree.report(path, line_of(code, match.start()), "sleep",
                             f"`{match.group(0)}`: wait for what you wait for; sleeping is for tests/integration")
         if path.endswith(".h"):
-            for match in re.finditer(r"\(([^(){};]*)\)\s*(?:const|override|noexcept|;|\{|= 0)", code):
-                if re.search(r"\bbool \w+\s*(,|$|=)", match.group(1)):
+            for match in re.finditer(r"(\w+)\(([^(){};]*)\)\s*(?:const|override|noexcept|;|\{|= 0)", code):
+                if not match.group(1).startswith("set_") and re.search(r"\bbool \w+\s*(,|$|=)", match.group(2)):
                     tree.report(path, line_of(code, match.start()), "bool",
                                 "a bool parameter says nothing where it is called: use an enum")
 
@@ -197,14 +197,31 @@ def check_sizes(tree):
         start = None
         for number, line in enumerate(lines, 1):
             if start is None:
-                if re.match(r"[A-Za-z~].*\(", line) and not line.rstrip().endswith(";") and "namespace" not in line:
+                if re.match(r"(?![A-Z_]+\()[A-Za-z~].*\(", line) and not line.rstrip().endswith(";") and "namespace" not in line:
                     start = number
             elif line.startswith("}"):
-                if number - start + 1 > FUNCTION_LINES_MAX and not lines[start - 1].startswith("TEST"):
+                if number - start + 1 > FUNCTION_LINES_MAX:
                     tree.report(path, start, "size", f"a function of {number - start + 1} lines, more than {FUNCTION_LINES_MAX}")
                 start = None
             elif line and not line.startswith(" ") and line.rstrip().endswith(";"):
                 start = None
+
+
+def without_heads(statement):
+    """`if (x) f(` as `f(`: what stands before the statement itself."""
+    while True:
+        head = re.match(r"\s*(?:else\b|(?:if|for|while) ?(?=\())", statement)
+        if not head:
+            return statement
+        rest = statement[head.end() :]
+        depth = 0
+        for at, char in enumerate(rest):
+            depth += {"(": 1, ")": -1}.get(char, 0)
+            if depth == 0:
+                break
+        else:
+            return statement  # the head is not closed: the co_await stands inside it
+        statement = rest[at + 1 :] if rest.startswith("(") else rest
 
 
 def check_co_await(tree):
@@ -212,7 +229,7 @@ def check_co_await(tree):
         code = without_comments_and_strings(text)
         for match in re.finditer(r"\bco_await\b", code):
             line = line_of(code, match.start())
-            before = re.split(r"[;{}]", code[: match.start()])[-1]
+            before = without_heads(re.split(r"[;{}]", code[: match.start()])[-1])
             after = code[match.end() :].split(";")[0]
             if "operator" in before.split("\n")[-1]:
                 continue

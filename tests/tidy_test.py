@@ -81,7 +81,8 @@ class Tidy(unittest.TestCase):
 
     def test_no_bool_parameters_in_headers(self):
         self.assertEqual(self.rules({"txn/machine.h": "#pragma once\nvoid Start(int n, bool fast);\n"}), ["bool"])
-        self.assertEqual(self.rules({"txn/machine.h": "#pragma once\nbool Start(int n);\n"}), [])
+        for line in ("bool Start(int n);", "void set_fast(bool fast) { fast_ = fast; }"):
+            self.assertEqual(self.rules({"txn/machine.h": f"#pragma once\n{line}\n"}), [], line)
 
     def test_sizes(self):
         self.assertEqual(self.core("\n" * 800), ["size"])
@@ -94,7 +95,8 @@ class Tidy(unittest.TestCase):
             self.assertEqual(self.shell(line), ["co_await"], line)
         self.assertEqual(set(self.shell("auto x = co_await F(co_await G());")), {"co_await"})
         self.assertEqual(self.shell("absl::StatusOr<Answer> x = co_await F(a, b);"), [])
-        self.assertEqual(self.shell("co_await F(a);"), [])
+        for line in ("co_await F(a);", "if (a < b(c)) co_await F(a);", "if (a) return; else co_await F(a);"):
+            self.assertEqual(self.shell(line), [], line)
 
     def test_dead_files(self):
         self.assertEqual(self.rules({"ledger/old.h": "#pragma once\n"}), ["dead"])

@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <string>
+#include <string_view>
+
+#include "base/mark.h"
 #include "tests/sim/core_driver.h"
 
 namespace paxledger::sim {
@@ -21,6 +25,20 @@ TEST_P(CoreRandom, IsDeterministic) {
   CoreRunReport first = RunCore({.replicas = GetParam(), .seed = 7, .steps = 20'000});
   CoreRunReport second = RunCore({.replicas = GetParam(), .seed = 7, .steps = 20'000});
   EXPECT_EQ(first.hash, second.hash);
+}
+
+// A random run that never comes to a rare place proves nothing about it.
+TEST_P(CoreRandom, ComesToTheRarePlaces) {
+  Marks marks(1);
+  Marks::Install(&marks);
+  CoreRunReport report = RunCore({.replicas = GetParam(), .seed = 3, .steps = 400'000});
+  Marks::Install(nullptr);
+  EXPECT_EQ(report.failure, "");
+  for (std::string_view name :
+       {"shard_log.chosen_over_accepted", "shard_log.batch_requeued", "shard_log.fetch", "shard_log.prepare",
+        "shard_log.adopt", "shard_log.noop", "shard_log.lost_ballot"}) {
+    EXPECT_GT(marks.hits().count(std::string(name)), 0U) << name;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Replicas, CoreRandom, testing::Values(3U, 5U),

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "base/mark.h"
 #include "base/random.h"
 #include "replication/core/barrier.h"
 #include "replication/core/envelope.h"
@@ -141,7 +142,11 @@ TEST_F(OneLog, StopsVotingWhenToldOfARecordNewerThanItsDisk) {
   message.yours.promised = Ballot::Of(4, kTwo);
   message.mine.promised = Ballot::Of(5, kTwo);
   message.ask = true;
+  Marks marks(1);
+  Marks::Install(&marks);
   Effects effects = Step(event::Received{kTwo, message});
+  Marks::Install(nullptr);
+  EXPECT_EQ(marks.hits().count("shard_log.lost_data"), 1U);
   EXPECT_FALSE(log_.voting());
   EXPECT_TRUE(effects.persist.empty());
   EXPECT_TRUE(effects.send.empty());
