@@ -3,7 +3,8 @@
 namespace paxledger {
 namespace {
 
-// Both sides of "spent must not exceed earned plus overdraft", from the view of the side that the limit holds back.
+// Both sides of "spent must not exceed earned plus overdraft", from the view of the side that the limit holds
+// back.
 struct Interval {
   Amount posted, pending, in_doubt;
   WideAmount own;
@@ -52,7 +53,8 @@ bool AssetDiffers(const LocalTransfer& t) {
   const Account* credit = t.credit.account;
   if (debit != nullptr && credit != nullptr && debit->spec.asset != credit->spec.asset) return true;
   if (t.asset.empty()) return false;
-  return (debit != nullptr && debit->spec.asset != t.asset) || (credit != nullptr && credit->spec.asset != t.asset);
+  return (debit != nullptr && debit->spec.asset != t.asset) ||
+         (credit != nullptr && credit->spec.asset != t.asset);
 }
 
 }  // namespace
@@ -61,8 +63,8 @@ Judgement JudgeLimit(const Account& account, const OwnLegs& own, Side side) {
   if (!Limits(account.spec.limit, side)) return Judgement::kHolds;
   Interval spent = Of(account, own, side);
   Interval earned = Of(account, own, side == Side::kDebit ? Side::kCredit : Side::kDebit);
-  // Pending amounts of the limited side count in both cases: nothing but a resolution in doubt could release them, and
-  // pending amounts of the other side are not there yet in either.
+  // Pending amounts of the limited side count in both cases: nothing but a resolution in doubt could release
+  // them, and pending amounts of the other side are not there yet in either.
   WideAmount spent_best = spent.own;
   spent_best.Add(spent.posted);
   spent_best.Add(spent.pending);
@@ -96,7 +98,8 @@ TransferJudgement JudgeTransfer(const LocalTransfer& t) {
   const Account* credit = t.credit.account;
   if (AssetDiffers(t)) return Fails(Outcome::kAssetMismatch);
   // A refusal by a later rule could hide a mismatch that only the other shard can see.
-  if (t.asset.empty() && (debit == nullptr) != (credit == nullptr)) return {Judgement::kInDoubt, {}, false, false};
+  if (t.asset.empty() && (debit == nullptr) != (credit == nullptr))
+    return {Judgement::kInDoubt, {}, false, false};
   if ((debit != nullptr && debit->closed) || (credit != nullptr && credit->closed)) {
     return Fails(Outcome::kAccountClosed);
   }
@@ -118,13 +121,15 @@ TransferJudgement JudgeTransfer(const LocalTransfer& t) {
     judge(JudgeLimit(*debit, t.debit.own, Side::kDebit), Outcome::kInsufficientFunds, &result.debit_in_doubt);
   }
   if (credit != nullptr) {
-    judge(JudgeLimit(*credit, t.credit.own, Side::kCredit), Outcome::kCreditLimitExceeded, &result.credit_in_doubt);
+    judge(JudgeLimit(*credit, t.credit.own, Side::kCredit), Outcome::kCreditLimitExceeded,
+          &result.credit_in_doubt);
   }
   if (debit != nullptr) {
     judge(JudgeOverflow(*debit, t.debit.own, Side::kDebit), Outcome::kAmountOverflow, &result.debit_in_doubt);
   }
   if (credit != nullptr) {
-    judge(JudgeOverflow(*credit, t.credit.own, Side::kCredit), Outcome::kAmountOverflow, &result.credit_in_doubt);
+    judge(JudgeOverflow(*credit, t.credit.own, Side::kCredit), Outcome::kAmountOverflow,
+          &result.credit_in_doubt);
   }
   return result;
 }

@@ -25,7 +25,8 @@ struct WideAmount {
   friend constexpr auto operator<=>(const WideAmount&, const WideAmount&) = default;
 };
 
-/// What the transfers of one transaction, up to the one that is judged and with it, do to one account (rule 8).
+/// What the transfers of one transaction, up to the one that is judged and with it, do to one account (rule
+/// 8).
 struct OwnLegs {
   WideAmount debits;
   WideAmount credits;

@@ -41,7 +41,8 @@ std::string_view ReadPrintable(ByteReader& in, size_t bytes_max) {
 }
 
 uint8_t SpecFlags(const AccountSpec& spec) {
-  return static_cast<uint8_t>(static_cast<unsigned>(spec.normal_side) | static_cast<unsigned>(spec.limit) << 1);
+  return static_cast<uint8_t>(static_cast<unsigned>(spec.normal_side) | static_cast<unsigned>(spec.limit)
+                                                                            << 1);
 }
 
 void SetSpecFlags(ByteReader& in, unsigned flags, AccountSpec* spec) {
@@ -225,7 +226,8 @@ void ReadTransaction(ByteReader& in, TransactionView* view) {
   view->id = ReadId(in);
   uint64_t count = in.Varint();
   // Bounded by what is there as well, so that a lie about the count allocates nothing.
-  if (count == 0 || count > limits::kTransfersPerTransactionMax || count * kTransferBytesMin > in.remaining()) {
+  if (count == 0 || count > limits::kTransfersPerTransactionMax ||
+      count * kTransferBytesMin > in.remaining()) {
     in.Fail();
   }
   if (!in.ok()) return;

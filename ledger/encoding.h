@@ -33,20 +33,22 @@ struct TransactionView {
   Transaction Own() const;
 };
 
-/// The id of transfer `index` (from 0) in a transaction of `count`: the transaction's own where there is one, else
+/// The id of transfer `index` (from 0) in a transaction of `count`: the transaction's own where there is one,
+/// else
 /// "{transaction}~{index}".
 std::string DerivedTransferId(std::string_view transaction_id, size_t index, size_t count);
 
-/// One length byte and as many little-endian bytes, the last of them not zero: most amounts take four bytes, not sixteen.
+/// One length byte and as many little-endian bytes, the last of them not zero: most amounts take four bytes,
+/// not sixteen.
 void WriteAmount(ByteWriter& out, Amount amount);
 Amount ReadAmount(ByteReader& in);
 
-/// A ledger, account or transaction id: 1..64 bytes, none a space or a control character, so that keys may use those.
+/// A ledger, account or transaction id: 1..64 bytes, none a space or a control character, so that keys may
+/// use those.
 std::string_view ReadId(ByteReader& in);
 
-/// Each of these has one encoding per value. The readers check every bound (base/limits.h); what breaks one makes
-/// `in.ok()` false.
-/// Format:  docs/formats.md#canonical-encoding
+/// Each of these has one encoding per value. The readers check every bound (base/limits.h); what breaks one
+/// makes `in.ok()` false. Format:  docs/formats.md#canonical-encoding
 void WriteAccountSpec(ByteWriter& out, const AccountSpec& spec);
 AccountSpec ReadAccountSpec(ByteReader& in);
 void WriteAccount(ByteWriter& out, const Account& account);

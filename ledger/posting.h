@@ -17,7 +17,8 @@ void Release(Account& account, Leg leg);
 
 /// Books `leg` on an account whose limits were judged.
 void Post(Account& account, Leg leg);
-/// Books `leg` on a clearing account, which nothing limits: its totals, like the sums of a shard, count modulo 2^128.
+/// Books `leg` on a clearing account, which nothing limits: its totals, like the sums of a shard, count
+/// modulo 2^128.
 void PostToClearing(Account& account, Leg leg);
 
 }  // namespace paxledger

@@ -154,7 +154,8 @@ void AccountCache::AppendRows(EngineBatch* batch) {
     value.reserve(64 + account->account.spec.metadata.size());
     ByteWriter out(&value);
     WriteAccount(out, account->account);
-    batch->Add(EngineBatch::Put{Table::kState, StateRowKey(shard_, StateRow::kAccount, account->key), std::move(value)});
+    batch->Add(EngineBatch::Put{Table::kState, StateRowKey(shard_, StateRow::kAccount, account->key),
+                                std::move(value)});
   }
 }
 

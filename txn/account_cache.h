@@ -34,14 +34,13 @@ struct CachedAccount {
   bool dirty = false;      // changed since the last checkpoint began
   bool writing = false;    // in the checkpoint that is being written
   bool clearing = false;
-  bool recent = true;      // for eviction: used since the hand passed
+  bool recent = true;  // for eviction: used since the hand passed
 };
 
-/// The accounts of one shard: a bounded cache over the rows in kState. Pinned are those that are newer than their row, those
-/// with reservations and clearing accounts; of the others, the ones not used lately are forgotten.
-/// Owns:    the accounts; a pointer stays good while the account is pinned, others until `EndEntry`.
-/// Threads: the node's strand.
-/// Format:  docs/formats.md#shard-state, #state-digest
+/// The accounts of one shard: a bounded cache over the rows in kState. Pinned are those that are newer than
+/// their row, those with reservations and clearing accounts; of the others, the ones not used lately are
+/// forgotten. Owns:    the accounts; a pointer stays good while the account is pinned, others until
+/// `EndEntry`. Threads: the node's strand. Format:  docs/formats.md#shard-state, #state-digest
 class AccountCache {
  public:
   AccountCache(ShardId shard, size_t clean_max, Engine& engine, Books& books, MultisetDigest& digest);
@@ -52,12 +51,14 @@ class AccountCache {
   CachedAccount* FindCached(std::string_view key) const;
   /// Opens an account that is not there, as part of the entry being applied.
   CachedAccount& Create(std::string_view key, Account account);
-  /// The clearing account towards `counterpart` (transactions.md rule 16), opened at `at` where it is missing.
+  /// The clearing account towards `counterpart` (transactions.md rule 16), opened at `at` where it is
+  /// missing.
   CachedAccount& Clearing(AssetBook& book, ShardId counterpart, LogTime at);
 
   /// Must come before every change of an account.
   void Touch(CachedAccount& account);
-  /// Ends an entry: brings digest and books up to date with what it touched, and forgets accounts over the bound.
+  /// Ends an entry: brings digest and books up to date with what it touched, and forgets accounts over the
+  /// bound.
   void EndEntry();
   /// Forgets accounts over the bound. Ends the life of pointers to accounts that are not pinned.
   void Shrink();
@@ -87,7 +88,8 @@ class AccountCache {
   Engine& engine_;
   Books& books_;
   MultisetDigest& digest_;
-  absl::flat_hash_map<absl::string_view, std::unique_ptr<CachedAccount>> accounts_;  // by `CachedAccount::key`
+  absl::flat_hash_map<absl::string_view, std::unique_ptr<CachedAccount>>
+      accounts_;                      // by `CachedAccount::key`
   std::vector<CachedAccount*> ring_;  // all accounts, in the order in which the hand looks at them
   size_t hand_ = 0;
   std::vector<Touched> touched_;

@@ -24,8 +24,9 @@ std::vector<AccountRow> ListAccounts(ShardId shard, Engine& engine, const Accoun
   std::vector<AccountRow> found;
   if (begin >= end) return found;
   std::vector<CachedAccount*> newer = accounts.NewerThanRows(begin, end);
-  std::unique_ptr<EngineCursor> rows = engine.Scan(Table::kState, StateRowKey(shard, StateRow::kAccount, begin),
-                                                   StateRowKey(shard, StateRow::kAccount, end));
+  std::unique_ptr<EngineCursor> rows =
+      engine.Scan(Table::kState, StateRowKey(shard, StateRow::kAccount, begin),
+                  StateRowKey(shard, StateRow::kAccount, end));
   auto next = newer.begin();
   while (found.size() < limit && (rows->valid() || next != newer.end())) {
     std::string_view row_key = rows->valid() ? rows->key().substr(kRowPrefixBytes) : std::string_view();

@@ -11,8 +11,8 @@
 
 namespace paxledger {
 
-/// See ShardMachine::ListAccounts. Merges the rows with the accounts that are newer than their rows. A damaged row stops the
-/// process.
+/// See ShardMachine::ListAccounts. Merges the rows with the accounts that are newer than their rows. A
+/// damaged row stops the process.
 std::vector<AccountRow> ListAccounts(ShardId shard, Engine& engine, const AccountCache& accounts,
                                      std::string_view ledger, std::string_view prefix, std::string_view after,
                                      size_t limit);

@@ -97,10 +97,11 @@ Applier::Standing Applier::Look(std::string_view key, const Digest& digest, Home
     if (const IdRecord* record = entry->Find(digest)) standing.record = *record;
   }
   if (home == Home::kHere) {
-    // The first digest that the home recorded is the id's for ever (rule 1); so where there are others and not this one,
-    // it came too late.
-    standing.bound_elsewhere = standing.record.has_value() ? standing.record->decision.kind == DecisionKind::kConflict
-                                                           : tries != nullptr || entry != nullptr;
+    // The first digest that the home recorded is the id's for ever (rule 1); so where there are others and
+    // not this one, it came too late.
+    standing.bound_elsewhere = standing.record.has_value()
+                                   ? standing.record->decision.kind == DecisionKind::kConflict
+                                   : tries != nullptr || entry != nullptr;
   }
   return standing;
 }
@@ -116,7 +117,8 @@ std::optional<Vote> Applier::Told(const Standing& standing, std::string_view key
   }
   if (!standing.record.has_value()) return std::nullopt;
   const IdRecord& record = *standing.record;
-  if (record.decision.kind != DecisionKind::kAborted || attempt == record.attempt) return FinishedVote(key, record);
+  if (record.decision.kind != DecisionKind::kAborted || attempt == record.attempt)
+    return FinishedVote(key, record);
   if (attempt < record.attempt) return PlainVote(VoteKind::kSuperseded, key, digest, record.attempt);
   return std::nullopt;
 }
@@ -137,7 +139,8 @@ void Applier::BeginAttempt(const CommandView& command) {
   opened.attempt = command.attempt;
   opened.participants =
       command.kind == CommandKind::kExecute ? std::vector<ShardId>{state_.shard} : command.participants;
-  // Only a Prepare says until when its sender will care for it; others may be settled by anybody after the grace.
+  // Only a Prepare says until when its sender will care for it; others may be settled by anybody after the
+  // grace.
   opened.deadline_us = command.kind == CommandKind::kPrepare ? command.deadline_us : at_.value;
   opened.id_row_possible = standing.id_row_possible;
   if (has_body) {
@@ -238,7 +241,8 @@ Applier::Verdict Applier::Judge(const CommandView& command) {
     LocalTransfer local;
     local.same_account = transfer.debit_account == transfer.credit_account;
     local.asset = transfer.asset;
-    // Where both accounts are here they are compared; else what the gateway read stands for the account elsewhere.
+    // Where both accounts are here they are compared; else what the gateway read stands for the account
+    // elsewhere.
     bool both_here = at.debit.shard == state_.shard && at.credit.shard == state_.shard;
     if (local.asset.empty() && !both_here && !command.assets.empty()) local.asset = command.assets[i];
     // Rule 8: counting the transaction's earlier transfers on the same account.

@@ -20,8 +20,9 @@ class Applier {
  public:
   Applier(ShardState& state, ShardObserver& observer) : state_(state), observer_(observer) {}
 
-  /// Applies one command of the entry at `index`, whose timestamp is `at`. What makes no sense for this shard (an account of
-  /// another one, participants that are not the body's) counts as nothing, on all replicas alike.
+  /// Applies one command of the entry at `index`, whose timestamp is `at`. What makes no sense for this shard
+  /// (an account of another one, participants that are not the body's) counts as nothing, on all replicas
+  /// alike.
   void Apply(const CommandView& command, LogIndex index, LogTime at);
 
   /// See ShardMachine::FindVote.

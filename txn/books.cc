@@ -31,7 +31,8 @@ void Books::Changed(AssetBook& book, const Totals& before, const Totals& after) 
 
 void Books::CheckBalanced() {
   for (AssetBook* book : changed_) {
-    Check(book->sums.debits_posted == book->sums.credits_posted, "posted debits equal posted credits per shard and asset");
+    Check(book->sums.debits_posted == book->sums.credits_posted,
+          "posted debits equal posted credits per shard and asset");
     Check(book->sums.debits_pending == book->sums.credits_pending, "pending debits equal pending credits");
     book->changed = false;
   }

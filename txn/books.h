@@ -23,8 +23,8 @@ struct AssetBook {
   bool changed = false;  // by the entry that is being applied
 };
 
-/// Sums per asset, kept from the changes of accounts, whatever caused them: so they catch a posting that was forgotten.
-/// Threads: the node's strand.
+/// Sums per asset, kept from the changes of accounts, whatever caused them: so they catch a posting that was
+/// forgotten. Threads: the node's strand.
 class Books {
  public:
   /// The book of `asset`; it lives as long as this.

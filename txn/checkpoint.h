@@ -13,12 +13,11 @@
 namespace paxledger {
 
 /// Writes a shard's state to disk now and then, while entries go on being applied, and reads it back.
-/// First the rows of ids are ingested, which a reader at an older checkpoint ignores; when they are durable, everything
-/// else follows in one synced batch with the applied index. Synced, because the next checkpoint's rows keep only the
-/// version of this one beside their own: they must never outlive a lost batch.
-/// Owns:    the order of these steps. Borrows state and engine.
-/// Threads: the node's strand.
-/// Format:  docs/formats.md#shard-state
+/// First the rows of ids are ingested, which a reader at an older checkpoint ignores; when they are durable,
+/// everything else follows in one synced batch with the applied index. Synced, because the next checkpoint's
+/// rows keep only the version of this one beside their own: they must never outlive a lost batch. Owns: the
+/// order of these steps. Borrows state and engine. Threads: the node's strand. Format:
+/// docs/formats.md#shard-state
 class Checkpoints {
  public:
   Checkpoints(ShardState& state, Engine& engine, uint32_t commands_between);
@@ -29,7 +28,8 @@ class Checkpoints {
 
   /// An entry with `commands` commands was applied: begins a checkpoint where it is time.
   void AfterEntry(uint32_t commands);
-  /// Begins a checkpoint of the state as it is now, or as soon as the running one is complete; `done` once it is durable.
+  /// Begins a checkpoint of the state as it is now, or as soon as the running one is complete; `done` once it
+  /// is durable.
   void Request(absl::AnyInvocable<void()> done);
 
  private:
@@ -44,9 +44,9 @@ class Checkpoints {
   uint32_t commands_between_;
   uint32_t commands_ = 0;  // applied since the last checkpoint began
   bool running_ = false;
-  LogIndex base_;       // of the running checkpoint
-  EngineBatch batch_;   // of the running checkpoint, until its ids are ingested
-  std::vector<absl::AnyInvocable<void()>> waiting_;       // for the running checkpoint
+  LogIndex base_;                                    // of the running checkpoint
+  EngineBatch batch_;                                // of the running checkpoint, until its ids are ingested
+  std::vector<absl::AnyInvocable<void()>> waiting_;  // for the running checkpoint
   std::vector<absl::AnyInvocable<void()>> waiting_next_;  // for the one after it
   // The engine may call back after this is gone.
   std::shared_ptr<Checkpoints*> self_;

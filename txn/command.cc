@@ -26,7 +26,8 @@ class CommandEncoder {
   void operator()(const PrepareCommand& c) {
     Head(CommandKind::kPrepare);
     CheckBody(c.of, c.body);
-    Check(c.assets.empty() || c.assets.size() == c.body.transfers.size(), "assets are one per transfer, or none");
+    Check(c.assets.empty() || c.assets.size() == c.body.transfers.size(),
+          "assets are one per transfer, or none");
     OfTry(c.of);
     Time(c.after.value);
     Time(c.deadline_us);
@@ -98,7 +99,8 @@ std::string EncodeTxnCommand(const TxnCommand& command) {
 
 absl::StatusOr<TxnCommand> DecodeTxnCommand(std::string_view bytes) {
   CommandView view;
-  if (!view.Decode(bytes)) return absl::InvalidArgumentError("not a transaction command of a known kind and version");
+  if (!view.Decode(bytes))
+    return absl::InvalidArgumentError("not a transaction command of a known kind and version");
   LedgerKey key{std::string(view.ledger), std::string(view.id)};
   Try of{key, view.digest, view.attempt};
   LogTime after{view.not_before_us == 0 ? 0 : view.not_before_us - 1};
@@ -107,8 +109,8 @@ absl::StatusOr<TxnCommand> DecodeTxnCommand(std::string_view bytes) {
       return TxnCommand(ExecuteCommand{std::move(of), view.body.Own(), after});
     case CommandKind::kPrepare: {
       std::vector<std::string> assets(view.assets.begin(), view.assets.end());
-      return TxnCommand(PrepareCommand{std::move(of), std::move(view.participants), view.deadline_us, view.body.Own(),
-                                       std::move(assets), after});
+      return TxnCommand(PrepareCommand{std::move(of), std::move(view.participants), view.deadline_us,
+                                       view.body.Own(), std::move(assets), after});
     }
     case CommandKind::kResolve:
       return TxnCommand(ResolveCommand{std::move(of), std::move(view.participants)});

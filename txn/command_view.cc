@@ -95,7 +95,8 @@ void WriteDecision(ByteWriter& out, const Decision& decision) {
 Decision ReadDecision(ByteReader& in) {
   Decision decision;
   uint8_t kind = in.U8();
-  if (kind < static_cast<uint8_t>(DecisionKind::kCommitted) || kind > static_cast<uint8_t>(DecisionKind::kAborted)) {
+  if (kind < static_cast<uint8_t>(DecisionKind::kCommitted) ||
+      kind > static_cast<uint8_t>(DecisionKind::kAborted)) {
     in.Fail();
     return decision;
   }

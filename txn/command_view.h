@@ -22,20 +22,20 @@ enum class CommandKind : uint8_t {
   kOpenAccount = 6,
 };
 
-/// A decoded command that points into its bytes. One object is decoded into again and again and keeps its room, so that
-/// applying an entry allocates little. Fields that the kind does not have hold nothing of use.
+/// A decoded command that points into its bytes. One object is decoded into again and again and keeps its
+/// room, so that applying an entry allocates little. Fields that the kind does not have hold nothing of use.
 struct CommandView {
   CommandKind kind = CommandKind::kClose;
   std::string_view ledger;  // kExecute to kFinish: of the try; kOpenAccount: of the account
   std::string_view id;
   Digest digest;
   uint32_t attempt = 1;
-  std::vector<ShardId> participants;   // kPrepare, kResolve; ascending
-  int64_t deadline_us = 0;             // kPrepare
-  TransactionView body;                // kExecute, kPrepare
+  std::vector<ShardId> participants;     // kPrepare, kResolve; ascending
+  int64_t deadline_us = 0;               // kPrepare
+  TransactionView body;                  // kExecute, kPrepare
   std::vector<std::string_view> assets;  // kPrepare; none, or one per transfer
-  Decision decision;                   // kFinish
-  AccountSpec spec;                    // kOpenAccount
+  Decision decision;                     // kFinish
+  AccountSpec spec;                      // kOpenAccount
   /// The least timestamp of the command's entry (transactions.md rules 9 and 11); 0: none.
   int64_t not_before_us = 0;
 

@@ -34,23 +34,23 @@ struct IdEntry {
 /// Whether an id may have a row on disk, as somebody who looked before knows.
 enum class RowHint : uint8_t { kNone, kPossible };
 
-/// The index of finished ids of one shard: what changed since the last checkpoint in a hash table in memory, the rest in
-/// rows that were ingested as sorted files. A row holds two versions, the newest and the one as of the checkpoint before
-/// it, so that rows which were ingested for a checkpoint that a crash prevented are read as if they were not.
-/// Threads: the node's strand.
-/// Format:  docs/formats.md#shard-state, #state-digest
+/// The index of finished ids of one shard: what changed since the last checkpoint in a hash table in memory,
+/// the rest in rows that were ingested as sorted files. A row holds two versions, the newest and the one as
+/// of the checkpoint before it, so that rows which were ingested for a checkpoint that a crash prevented are
+/// read as if they were not. Threads: the node's strand. Format:  docs/formats.md#shard-state, #state-digest
 class IdIndex {
  public:
   IdIndex(ShardId shard, Engine& engine, MultisetDigest& digest);
 
-  /// nullptr: the id has no record. Good until the next call of a function that is not const. A damaged row stops the
-  /// process.
+  /// nullptr: the id has no record. Good until the next call of a function that is not const. A damaged row
+  /// stops the process.
   const IdEntry* Find(std::string_view key);
-  /// Adds `record` to the id, in place of one of the same digest, and to the state digest. `made_by` is the entry being
-  /// applied.
+  /// Adds `record` to the id, in place of one of the same digest, and to the state digest. `made_by` is the
+  /// entry being applied.
   void Put(std::string_view key, IdRecord record, LogIndex made_by, RowHint hint);
 
-  /// Begins a checkpoint: all changes since the last one, as sorted rows. They stay in memory until `RowsWritten`.
+  /// Begins a checkpoint: all changes since the last one, as sorted rows. They stay in memory until
+  /// `RowsWritten`.
   std::vector<EngineRow> Freeze();
   /// The checkpoint at `base` is complete: from now on its rows are true.
   void RowsWritten(LogIndex base);
@@ -74,8 +74,8 @@ class IdIndex {
   MultisetDigest& digest_;
   LogIndex base_;
   Changes active_;
-  Changes frozen_;   // of the checkpoint that is being written
-  IdEntry loaded_;   // the answer of `Find` where it came from disk
+  Changes frozen_;  // of the checkpoint that is being written
+  IdEntry loaded_;  // the answer of `Find` where it came from disk
 };
 
 }  // namespace paxledger

@@ -74,7 +74,8 @@ std::string PlacedTransactionId(std::string_view stem, ShardId home) {
   id.push_back('@');
   id.append(kHomeDigits, '0');
   uint32_t rest = home.value;
-  for (size_t i = 0; i < kHomeDigits; ++i, rest /= kHomeBase) id[id.size() - 1 - i] = kDigits[rest % kHomeBase];
+  for (size_t i = 0; i < kHomeDigits; ++i, rest /= kHomeBase)
+    id[id.size() - 1 - i] = kDigits[rest % kHomeBase];
   return id;
 }
 

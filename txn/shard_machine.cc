@@ -107,7 +107,9 @@ void ShardMachine::Apply(LogIndex index, const Envelope& entry, const Digest& va
   state_->Apply(index, entry, value_digest);
 }
 
-void ShardMachine::Checkpoint(absl::AnyInvocable<void()> done) { state_->checkpoints.Request(std::move(done)); }
+void ShardMachine::Checkpoint(absl::AnyInvocable<void()> done) {
+  state_->checkpoints.Request(std::move(done));
+}
 
 LogTime ShardMachine::clock() const { return state_->shard.clock; }
 
@@ -144,18 +146,20 @@ std::vector<TransactionRecord> ShardMachine::FindTransaction(const LedgerKey& ke
     for (const IdRecord& record : entry->records) {
       // A later attempt of the same digest is in doubt: it is the newest.
       if (state_->shard.tries.Find(bytes, record.digest) != nullptr) continue;
-      std::vector<TransactionRecord>& into = record.decision.kind == DecisionKind::kConflict ? conflicts : records;
+      std::vector<TransactionRecord>& into =
+          record.decision.kind == DecisionKind::kConflict ? conflicts : records;
       into.push_back({Try{key, record.digest, record.attempt}, {}, record.body_at, record.decision});
     }
   }
-  records.insert(records.end(), std::make_move_iterator(conflicts.begin()), std::make_move_iterator(conflicts.end()));
+  records.insert(records.end(), std::make_move_iterator(conflicts.begin()),
+                 std::make_move_iterator(conflicts.end()));
   return records;
 }
 
 std::vector<AccountRow> ShardMachine::ListAccounts(std::string_view ledger, std::string_view prefix,
                                                    std::string_view after, size_t limit) {
-  return paxledger::ListAccounts(state_->shard.shard, state_->engine, state_->shard.accounts, ledger, prefix, after,
-                                 limit);
+  return paxledger::ListAccounts(state_->shard.shard, state_->engine, state_->shard.accounts, ledger, prefix,
+                                 after, limit);
 }
 
 std::vector<InDoubt> ShardMachine::Overdue(int64_t now_us) const {

@@ -9,9 +9,8 @@
 
 namespace paxledger {
 
-/// Kinds of row that a shard keeps in kState, all of them as of its last checkpoint. A key is the shard (32 bits
-/// big-endian), the kind, and what the kind says.
-/// Format:  docs/formats.md#shard-state
+/// Kinds of row that a shard keeps in kState, all of them as of its last checkpoint. A key is the shard (32
+/// bits big-endian), the kind, and what the kind says. Format:  docs/formats.md#shard-state
 enum class StateRow : uint8_t {
   kHead = 1,     // nothing more: one row
   kAccount = 2,  // ledger key
@@ -27,8 +26,9 @@ std::string StateRowKey(ShardId shard, StateRow kind, std::string_view rest);
 /// The first key after all that begin with `prefix`.
 std::string PrefixEnd(std::string_view prefix);
 
-/// A row of this replica's own disk cannot be read or has a shape that was never written. The state machine has no way to
-/// go on: guessing would make this replica differ from its peers, so the process stops and the operator repairs.
+/// A row of this replica's own disk cannot be read or has a shape that was never written. The state machine
+/// has no way to go on: guessing would make this replica differ from its peers, so the process stops and the
+/// operator repairs.
 [[noreturn]] void StopOnDamage(const absl::Status& status);
 
 }  // namespace paxledger

@@ -100,7 +100,8 @@ absl::StatusOr<OpenTry> DecodeTry(std::string_view value, AccountCache& accounts
   t.digest = Digest::FromRaw(in.Raw(32));
   t.attempt = ReadAttempt(in);
   uint8_t kind = in.U8();
-  if (kind < static_cast<uint8_t>(VoteKind::kPrepared) || kind > static_cast<uint8_t>(VoteKind::kResolved)) in.Fail();
+  if (kind < static_cast<uint8_t>(VoteKind::kPrepared) || kind > static_cast<uint8_t>(VoteKind::kResolved))
+    in.Fail();
   t.kind = static_cast<VoteKind>(kind);
   t.at = LogTime{static_cast<int64_t>(in.Varint())};
   std::optional<Outcome> refusal = OutcomeFromNumber(in.U8());
@@ -215,7 +216,8 @@ absl::Status TryTable::Recover(Engine& engine, AccountCache& accounts, uint64_t 
   for (; rows->valid(); rows->Next()) {
     absl::StatusOr<OpenTry> t = DecodeTry(rows->value(), accounts);
     if (!t.ok()) return t.status();
-    if (rows->key().size() != kRowPrefixBytes + 8) return absl::DataLossError("the key of a try in doubt is damaged");
+    if (rows->key().size() != kRowPrefixBytes + 8)
+      return absl::DataLossError("the key of a try in doubt is damaged");
     t->sequence = ReadBigEndian64(rows->key().substr(kRowPrefixBytes));
     t->persisted = true;
     t->element = ElementOf(*t);

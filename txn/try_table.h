@@ -31,7 +31,7 @@ struct OpenTry {
   std::string key;        // ledger key of the id
   Digest digest;
   uint32_t attempt = 1;
-  VoteKind kind = VoteKind::kBlocked;     // the vote, in its parts
+  VoteKind kind = VoteKind::kBlocked;  // the vote, in its parts
   LogTime at;
   Outcome refusal = Outcome::kCommitted;
   uint32_t transfer = 0;
@@ -40,9 +40,9 @@ struct OpenTry {
   int64_t deadline_us = 0;
   LogIndex body_at;
   absl::InlinedVector<ReservedLeg, 2> legs;  // where Prepared
-  Digest element;              // its part of the state digest
-  bool id_row_possible = true; // the index of ids may hold a record of the id
-  bool persisted = false;      // a checkpoint holds its row
+  Digest element;                            // its part of the state digest
+  bool id_row_possible = true;               // the index of ids may hold a record of the id
+  bool persisted = false;                    // a checkpoint holds its row
   std::list<OpenTry>::iterator self;
 
   Try OfTry() const;
@@ -63,7 +63,8 @@ class TryTable {
   /// The tries of an id, one per digest; nullptr: none.
   const OfId* Find(std::string_view key) const;
   OpenTry* Find(std::string_view key, const Digest& digest) const;
-  /// Takes the next sequence number, and enters the reservations on their accounts and the try in the state digest.
+  /// Takes the next sequence number, and enters the reservations on their accounts and the try in the state
+  /// digest.
   OpenTry& Add(OpenTry opened);
   /// Undoes `Add`.
   void Remove(OpenTry& opened);

@@ -159,6 +159,49 @@ TEST(Checkpoint, DamagedRowIsDataLoss) {
   EXPECT_EQ(machine.Recover().code(), absl::StatusCode::kDataLoss);
 }
 
+// The state digest as docs/formats.md defines it, from the rows of a checkpoint with nothing in doubt.
+Digest DigestOfRows(TestShard& shard) {
+  MultisetDigest digest("cluster");
+  auto add = [&](uint8_t kind, std::string_view row_key, std::string_view bytes) {
+    std::string element;
+    ByteWriter out(&element);
+    out.U8(kind);
+    out.Bytes(row_key.substr(5));
+    out.Raw(bytes);
+    digest.Add(digest.Element(element));
+  };
+  for (const auto& [key, value] : shard.engine.rows(Table::kState)) {
+    if (key[4] == 2) add(1, key, value);
+  }
+  for (const auto& [key, value] : shard.engine.rows(Table::kTables)) {
+    ByteReader row(value);
+    row.U8();
+    ByteReader current(row.Bytes());
+    current.Varint();
+    uint64_t records = current.Varint();
+    EXPECT_EQ(records, 1u);
+    add(3, key, current.Raw(current.remaining()));
+  }
+  return digest.value();
+}
+
+TEST(Checkpoint, StateDigestIsThatOfTheRows) {
+  TestShard shard(kHere, kShards);
+  std::string a = AccountOn(kHere, kShards, "a");
+  Transaction body = Pay(PlacedTransactionId("t", kHere), a, AccountOn(ShardId{1}, kShards, "b"), 1);
+  shard.Apply({Open(a, Unlimited())});
+  for (uint32_t attempt = 1; attempt <= 3; ++attempt) {
+    shard.Say(Prepare(body, kShards, attempt));
+    bool last = attempt == 3;
+    shard.Say(Finish(body, last ? DecisionKind::kCommitted : DecisionKind::kAborted, LogTime{last ? 5 : 0},
+                     attempt));
+    if (attempt == 2) shard.CheckpointNow();
+    EXPECT_EQ(shard.machine->in_doubt(), 0u);
+  }
+  shard.CheckpointNow();
+  EXPECT_EQ(shard.machine->digests().state, DigestOfRows(shard));
+}
+
 // Random entries; one shard never restarts, another has small caches, checkpoints often, and is killed at any
 // step.
 TEST(Checkpoint, KilledAtAnyStepItBecomesTheSame) {
