@@ -344,9 +344,10 @@ Task<void> Coordinator::FinishEverywhere(Run& run) {
   if (tally.was_told()) AskMachines(node_, tally);  // of a replay all are finished, as a rule
   SendFinish(run, Urgency::kLazy, 0);
   for (uint32_t round = 0; !tally.finished_everywhere() && round < kFinishRoundsMax; ++round) {
+    uint64_t losses = node_.peer_losses();
     if (round > 0) SendFinish(run, Urgency::kNow, round);
     int64_t until_us = node_.now_us() + ((kFinishPatienceUs + node_.PatienceMicros()) << round);
-    while (!tally.finished_everywhere() && node_.now_us() < until_us) {
+    while (!tally.finished_everywhere() && node_.now_us() < until_us && node_.peer_losses() == losses) {
       bool changed = co_await run.watch.wakeup().Wait(until_us);
       (void)changed;
     }

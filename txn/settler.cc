@@ -62,8 +62,10 @@ Task<std::optional<Decision>> Settler::Settle(Try of, std::vector<ShardId> parti
   Wakeup over(node_.wakes());
   if (!settlement->over) {
     settlement->waiting.push_back(&over);
-    bool ended = co_await over.Wait(until_us);
-    (void)ended;
+    while (!settlement->over && node_.now_us() < until_us) {
+      bool ended = co_await over.Wait(until_us);
+      (void)ended;
+    }
     std::erase(settlement->waiting, &over);
   }
   if (settlement->open()) co_return std::nullopt;
@@ -139,13 +141,15 @@ void Settler::Resolve(Settlement& settlement, uint32_t round) {
 Task<void> Settler::Finish(std::shared_ptr<Settlement> settlement) {
   Tally& tally = settlement->tally();
   std::string encoded = EncodeTxnCommand(FinishCommand{tally.decided_try(), tally.decision()});
-  for (uint32_t round = 0; !tally.finished_everywhere() && round < kRoundsMax; ++round) {
+  // Once even where nothing is held any more: a home that said conflict records it, and nobody waits for that.
+  for (uint32_t round = 0; (round == 0 || !tally.finished_everywhere()) && round < kRoundsMax; ++round) {
+    uint64_t losses = node_.peer_losses();
     for (ShardId shard : tally.Unfinished()) {
       absl::Status submitted = node_.Submit(shard, encoded, Urgency::kNow, round);
       (void)submitted;  // the next round tries again
     }
     int64_t until_us = node_.now_us() + node_.PatienceMicros();
-    while (!tally.finished_everywhere() && node_.now_us() < until_us) {
+    while (!tally.finished_everywhere() && node_.now_us() < until_us && node_.peer_losses() == losses) {
       bool changed = co_await settlement->watch.wakeup().Wait(until_us);
       (void)changed;
     }
