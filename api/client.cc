@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/client_budget.h"
 #include "api/client_connection.h"
+#include "api/client_requests.h"
 #include "base/bytes.h"
 #include "base/random.h"
 
@@ -130,7 +131,7 @@ class Client::Pool : public ClientConnection::Owner {
     std::vector<ClientConnection*> idle;  // the last one used last
     size_t opening = 0;
     int64_t down_until_us = 0;
-    int64_t down_for_us = 0;
+    int64_t down_for_us = 0;  // above 0: in trouble, until a connection opens
   };
 
   void Dispatch(CallPtr call);
@@ -147,6 +148,7 @@ class Client::Pool : public ClientConnection::Owner {
   void ArmTick();
   void Tick();
   void ExpireConnections(int64_t now_us);
+  void Probe(int64_t now_us);
   std::optional<size_t> UpEndpoint(size_t first, int64_t now_us) const;
 
   const ClientOptions options_;
@@ -206,12 +208,27 @@ void Client::Pool::After(absl::Duration delay, absl::AnyInvocable<void()> then) 
       });
 }
 
+/// The next one without trouble; where all are in trouble, the next that was left alone long enough.
 std::optional<size_t> Client::Pool::UpEndpoint(size_t first, int64_t now_us) const {
+  std::optional<size_t> rested;
   for (size_t k = 0; k < endpoints_.size(); ++k) {
     const size_t index = (first + k) % endpoints_.size();
-    if (endpoints_[index]->down_until_us <= now_us) return index;
+    if (endpoints_[index]->down_for_us == 0) return index;
+    if (!rested.has_value() && endpoints_[index]->down_until_us <= now_us) rested = index;
   }
-  return std::nullopt;
+  return rested;
+}
+
+/// Tries endpoints in trouble with a connection of their own, so that no call waits for one that hangs.
+void Client::Pool::Probe(int64_t now_us) {
+  for (size_t index = 0; index < endpoints_.size(); ++index) {
+    const Endpoint& endpoint = *endpoints_[index];
+    const bool rested = endpoint.down_for_us > 0 && endpoint.down_until_us <= now_us;
+    if (rested && endpoint.opening == 0 &&
+        endpoint.connections.size() < options_.connections_per_endpoint_max) {
+      Open(index);
+    }
+  }
 }
 
 void Client::Pool::Dispatch(CallPtr call) {
@@ -342,7 +359,7 @@ void Client::Pool::Judge(CallPtr call, ClientResponse response) {
     if (absl::SimpleAtoi(response.retry_after, &seconds) && seconds > 0 && endpoints_.size() == 1) {
       pause_us = std::max(pause_us, int64_t{seconds} * 1'000'000);  // with others to ask, ask those
     }
-    call->trouble = absl::StrCat("HTTP ", response.status, " ", response.body.substr(0, 300));
+    call->trouble = DescribeProblem(response.status, response.body);
     ++call->endpoint;
     ++counters_.failovers;
     call->endpoint %= endpoints_.size();
@@ -441,6 +458,7 @@ void Client::Pool::ArmTick() {
 void Client::Pool::Tick() {
   const int64_t now_us = NowMicros();
   ExpireConnections(now_us);
+  Probe(now_us);
   std::vector<CallPtr> late;
   for (auto& endpoint : endpoints_) {
     for (CallPtr& call : endpoint->queue) {

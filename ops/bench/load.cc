@@ -145,6 +145,7 @@ void Load::SendOne(int64_t due_us, size_t loop) {
 
 void Load::OnAnswer(int64_t due_us, size_t loop, const Shape& shape, const ClientAnswer& answer) {
   --under_way_;
+  result_.transfers_all += shape.transfers;
   const int64_t now_us = NowMicros();
   if (now_us >= measure_us_ && cpu_before_ < 0) cpu_before_ = CpuSeconds();
   // The closed loop counts what was answered while measured; the open loop what was due, however late its

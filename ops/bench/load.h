@@ -40,9 +40,10 @@ struct LoadResult {
   uint64_t accepted = 0;
   std::map<std::string, uint64_t> refused;
   uint64_t failed = 0;
-  uint64_t transfers = 0;  // of answered requests
-  uint64_t crossing = 0;   // with more than one participant
-  uint64_t three = 0;      // with three
+  uint64_t transfers = 0;      // of answered requests
+  uint64_t transfers_all = 0;  // with the warm-up and the end
+  uint64_t crossing = 0;       // with more than one participant
+  uint64_t three = 0;          // with three
   std::string first_failure;
   double cpu_seconds = 0;  // of this process, while measured
 };

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
@@ -122,12 +123,13 @@ struct Report {
   const Client& client;
   const Syncs& syncs;
 
-  double seconds_with_warmup() const { return absl::ToDoubleSeconds(options.warmup + options.duration); }
   double rate() const { return static_cast<double>(result.transfers) / result.seconds; }
   double share(uint64_t part) const {
     return result.transfers == 0 ? 0 : static_cast<double>(part) / static_cast<double>(result.transfers);
   }
-  double syncs_per_transfer(size_t i) const { return PerTransfer(syncs, i, rate() * seconds_with_warmup()); }
+  double syncs_per_transfer(size_t i) const {
+    return PerTransfer(syncs, i, static_cast<double>(result.transfers_all));
+  }
   double cpu_us_per_request() const {
     return result.requests == 0 ? 0 : result.cpu_seconds * 1e6 / static_cast<double>(result.requests);
   }
@@ -154,8 +156,9 @@ void PrintJson(const Report& r) {
                         r.result.latency_us.mean());
   std::string syncs;
   for (size_t i = 0; i < r.client.endpoints(); ++i) {
-    absl::StrAppendFormat(&syncs, "%s\"%s\":%.4f", i > 0 ? "," : "", r.client.endpoint(i),
-                          r.syncs_per_transfer(i));
+    const double value = r.syncs_per_transfer(i);
+    absl::StrAppend(&syncs, i > 0 ? "," : "", "\"", r.client.endpoint(i),
+                    "\":", value < 0 ? "null" : absl::StrFormat("%.4f", value));
   }
   const ClientCounters& counters = r.client.counters();
   std::string out = absl::StrFormat(
@@ -221,7 +224,12 @@ ExitCode RunBench(const std::vector<std::string>& words) {
     return ReportUsage(kName, absl::InvalidArgumentError("too many words"));
   absl::StatusOr<LoadOptions> options = ReadOptions(*arguments);
   if (!options.ok()) return ReportUsage(kName, options.status());
-  absl::StatusOr<std::unique_ptr<Client>> client = Connect(*arguments, options->connections);
+  // In the closed loop each endpoint has room for all, so that the others take over when one dies.
+  const std::string& urls = arguments->Get("endpoints");
+  const auto endpoints = static_cast<size_t>(1 + std::count(urls.begin(), urls.end(), ','));
+  const size_t share = (options->connections + endpoints - 1) / endpoints;
+  absl::StatusOr<std::unique_ptr<Client>> client =
+      Connect(*arguments, options->rate > 0 ? share : options->connections);
   if (!client.ok()) return ReportUsage(kName, client.status());
   const absl::StatusOr<uint32_t> shards = ReadShardCount(**client);
   if (!shards.ok()) return ReportFailure(kName, shards.status());

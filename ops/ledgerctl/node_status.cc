@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "ops/ledgerctl/connection.h"
 #include "ops/ledgerctl/json_read.h"
 
@@ -93,7 +94,9 @@ std::vector<NodeStatus> ReadNodeStatuses(Client& client, const std::vector<uint6
       if (status.ok()) {
         statuses[i] = *std::move(status);
       } else {
-        statuses[i].failure = status.status();
+        const absl::string_view why = status.status().message();
+        const std::string place = absl::StrCat(client.endpoint(i), ": ");
+        statuses[i].failure = absl::Status(status.status().code(), absl::StripPrefix(why, place));
       }
       statuses[i].endpoint = client.endpoint(i);
       if (--missing == 0) client.Stop();

@@ -60,7 +60,7 @@ void PrintTable(const std::vector<NodeStatus>& nodes, const std::vector<bool>& r
   for (size_t i = 0; i < nodes.size(); ++i) {
     const NodeStatus& node = nodes[i];
     if (!node.failure.ok()) {
-      table.Add({"?", node.endpoint, YesNo(ready[i]), std::string(node.failure.message())});
+      table.Add({"?", node.endpoint, YesNo(ready[i]), "?", "?", "?", "?", "?", "?"});
       continue;
     }
     table.Add({node.data_centre, node.endpoint, YesNo(ready[i]), YesNo(node.has_quorum),
@@ -69,6 +69,10 @@ void PrintTable(const std::vector<NodeStatus>& nodes, const std::vector<bool>& r
                absl::StrFormat("%+.3f ms", static_cast<double>(node.clock_offset_us) / 1000)});
   }
   std::printf("%s", table.Render().c_str());
+  for (const NodeStatus& node : nodes) {
+    if (node.failure.ok()) continue;
+    std::printf("%s: %s\n", node.endpoint.c_str(), std::string(node.failure.message()).c_str());
+  }
 }
 
 void PrintJson(const std::vector<NodeStatus>& nodes, const std::vector<bool>& ready) {

@@ -22,19 +22,21 @@ bool LooksNumeric(std::string_view cell) {
 
 std::string Table::Render() const {
   std::vector<size_t> widths;
-  for (const auto& row : rows_) {
-    widths.resize(std::max(widths.size(), row.size()), 0);
-    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], Width(row[c]));
+  std::vector<bool> numeric;
+  for (size_t r = 0; r < rows_.size(); ++r) {
+    widths.resize(std::max(widths.size(), rows_[r].size()), 0);
+    numeric.resize(widths.size(), rows_.size() > 1);
+    for (size_t c = 0; c < rows_[r].size(); ++c) {
+      widths[c] = std::max(widths[c], Width(rows_[r][c]));
+      if (r > 0 && !LooksNumeric(rows_[r][c])) numeric[c] = false;
+    }
   }
   std::string out;
-  for (size_t r = 0; r < rows_.size(); ++r) {
+  for (const auto& row : rows_) {
     std::string line;
-    for (size_t c = 0; c < rows_[r].size(); ++c) {
-      const std::string& cell = rows_[r][c];
-      const std::string gap(widths[c] - Width(cell), ' ');
-      const bool right =
-          r == 0 ? rows_.size() > 1 && c < rows_[1].size() && LooksNumeric(rows_[1][c]) : LooksNumeric(cell);
-      line += right ? gap + cell : cell + gap;
+    for (size_t c = 0; c < row.size(); ++c) {
+      const std::string gap(widths[c] - Width(row[c]), ' ');
+      line += numeric[c] ? gap + row[c] : row[c] + gap;
       line += "  ";
     }
     line.erase(line.find_last_not_of(' ') + 1);

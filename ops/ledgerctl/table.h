@@ -6,7 +6,7 @@
 
 namespace paxledger {
 
-/// Rows for people: columns as wide as their widest cell, numbers to the right.
+/// Rows for people: columns as wide as their widest cell, those of numbers alone to the right.
 class Table {
  public:
   explicit Table(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
