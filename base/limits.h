@@ -9,14 +9,14 @@ namespace paxledger::limits {
 // Replication
 inline constexpr size_t kReplicasMax = 7;
 inline constexpr size_t kShardsMax = 1024;
-inline constexpr size_t kEntryBytesMax = 1 << 20;           // one log value
-inline constexpr size_t kCommandBytesMax = 384 << 10;       // one command: a Prepare of the largest transaction
-inline constexpr size_t kShardQueueBytesMax = 64 << 20;     // commands waiting at one shard's proposer
-inline constexpr size_t kFetchBytesMax = 4 << 20;           // chosen entries in one answer
-inline constexpr size_t kFrameBytesMax = 32 << 20;          // one frame between nodes
-inline constexpr size_t kPeerQueueBytesMax = 128 << 20;     // unsent bytes towards one peer; more is dropped
-inline constexpr int64_t kLazyCommandDelayUs = 10'000;      // how long a lazy command waits for company
-inline constexpr int64_t kClockSkewMaxUs = 500'000;         // transactions.md rule 9
+inline constexpr size_t kEntryBytesMax = 1 << 20;        // one log value
+inline constexpr size_t kCommandBytesMax = 384 << 10;    // one command: a Prepare of the largest transaction
+inline constexpr size_t kShardQueueBytesMax = 64 << 20;  // commands waiting at one shard's proposer
+inline constexpr size_t kFetchBytesMax = 4 << 20;        // chosen entries in one answer
+inline constexpr size_t kFrameBytesMax = 32 << 20;       // one frame between nodes
+inline constexpr size_t kPeerQueueBytesMax = 128 << 20;  // unsent bytes towards one peer; more is dropped
+inline constexpr int64_t kLazyCommandDelayUs = 10'000;   // how long a lazy command waits for company
+inline constexpr int64_t kClockSkewMaxUs = 500'000;      // transactions.md rule 9
 
 // Transactions
 inline constexpr size_t kTransfersPerTransactionMax = 1000;
@@ -33,14 +33,15 @@ inline constexpr size_t kPageItemsMax = 1000;
 inline constexpr size_t kPageItemsDefault = 100;
 inline constexpr size_t kBodyBytesMax = 8 << 20;
 inline constexpr size_t kHeaderBytesMax = 16 << 10;
-inline constexpr size_t kCodeBytesMax = 64;                 // a transfer's `code`
-inline constexpr size_t kReferenceBytesMax = 256;           // a transfer's `reference`
+inline constexpr size_t kCodeBytesMax = 64;        // a transfer's `code`
+inline constexpr size_t kReferenceBytesMax = 256;  // a transfer's `reference`
 inline constexpr size_t kJsonDepthMax = 32;
-inline constexpr size_t kJsonNodesMax = 2 << 20;            // values and member names in one body
-inline constexpr size_t kFieldErrorsMax = 16;               // named of one object; the rest are left out
-inline constexpr size_t kConnectionsMax = 4096;             // of one node's HTTPS door
+inline constexpr size_t kJsonNodesMax = 2 << 20;  // values and member names in one body
+inline constexpr size_t kFieldErrorsMax = 16;     // named of one object; the rest are left out
+inline constexpr size_t kConnectionsMax = 4096;   // of one node's HTTPS door
 inline constexpr size_t kRequestsInFlightMax = 2048;
-inline constexpr size_t kBodyBytesInFlightMax = 256 << 20;  // announced by requests that are being read or answered
+inline constexpr size_t kBodyBytesInFlightMax =
+    256 << 20;  // announced by requests that are being read or answered
 inline constexpr int64_t kRequestTimeoutDefaultUs = 5'000'000;
 inline constexpr int64_t kRequestTimeoutMinUs = 50'000;
 inline constexpr int64_t kRequestTimeoutMaxUs = 60'000'000;

@@ -33,7 +33,8 @@ class Marks {
 
 /// Says that a rare place was reached; a simulator run lists the marks that no seed hit.
 inline void Mark(std::string_view name) {
-  if (Marks* marks = Marks::installed()) [[unlikely]] marks->Hit(name);
+  if (Marks* marks = Marks::installed()) [[unlikely]]
+    marks->Hit(name);
 }
 
 /// True sometimes in the simulator, never in production: makes a rare but legal choice likely.

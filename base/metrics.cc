@@ -63,8 +63,8 @@ std::string Metrics::Render() const {
     uint64_t below = 0;
     for (int i = 0; i < LatencyHistogram::kBuckets - 1; ++i) {
       below += histogram->bucket(i);
-      absl::StrAppend(&out, name, "_bucket{le=\"", static_cast<double>(LatencyHistogram::BoundMicros(i)) / 1e6,
-                      "\"} ", below, "\n");
+      absl::StrAppend(&out, name, "_bucket{le=\"",
+                      static_cast<double>(LatencyHistogram::BoundMicros(i)) / 1e6, "\"} ", below, "\n");
     }
     // Read last: counts grow while we render, and +Inf may not be less than the buckets before it.
     uint64_t all = histogram->count();

@@ -21,7 +21,8 @@ build() {
   jobs=$(nproc)
   ((jobs > memory_gib / 2)) && jobs=$((memory_gib / 2))
   ((jobs < 1)) && jobs=1
-  cmake --preset "$preset" -S "$root" >"$root/build/$preset.configure.log" 2>&1 || {
+  cmake --preset "$preset" -S "$root" ${PAXLEDGER_WERROR:+-DPAXLEDGER_WERROR="$PAXLEDGER_WERROR"} \
+    >"$root/build/$preset.configure.log" 2>&1 || {
     cat "$root/build/$preset.configure.log" >&2
     fail "cmake could not configure preset $preset"
   }

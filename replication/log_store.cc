@@ -118,7 +118,8 @@ absl::Status LogStore::RecoverChosenTail(ShardId shard, LogIndex known, const Di
   log->digest = genesis;
   if (known == LogIndex{0}) return absl::OkStatus();
   absl::StatusOr<SharedBytes> value = ReadValue(shard, known);
-  if (!value.ok()) return Damaged(shard, known, absl::StrCat("a chosen entry cannot be read: ", value.status().message()));
+  if (!value.ok())
+    return Damaged(shard, known, absl::StrCat("a chosen entry cannot be read: ", value.status().message()));
   log->owner = PeekEnvelope(**value).owner;
   log->digest = Sha256(**value);
   return absl::OkStatus();
@@ -131,8 +132,8 @@ absl::StatusOr<RecoveredLog> LogStore::Recover(ShardId shard, LogIndex applied, 
   LogIndex chosen = std::max(LogIndex{*known}, applied);
   absl::Status tail = RecoverChosenTail(shard, chosen, genesis, &log);
   if (!tail.ok()) return tail;
-  std::unique_ptr<EngineCursor> rows =
-      engine_.Scan(Table::kLog, LogKey(shard, Next(log.chosen)), LogKey(ShardId{shard.value + 1}, LogIndex{0}));
+  std::unique_ptr<EngineCursor> rows = engine_.Scan(Table::kLog, LogKey(shard, Next(log.chosen)),
+                                                    LogKey(ShardId{shard.value + 1}, LogIndex{0}));
   for (; rows->valid(); rows->Next()) {
     LogIndex index{ReadBigEndian64(rows->key().substr(4))};
     absl::StatusOr<DecodedRow> row = Decode(rows->key(), rows->value());

@@ -20,8 +20,8 @@ struct RecoveredLog {
     SharedBytes value;
   };
   LogIndex chosen;
-  Owner owner;           // after `chosen`
-  Digest digest;         // of the value at `chosen`
+  Owner owner;             // after `chosen`
+  Digest digest;           // of the value at `chosen`
   std::vector<Row> above;  // records above `chosen`, in order
 };
 
@@ -55,7 +55,8 @@ class LogStore {
     SharedBytes value;
   };
   static absl::StatusOr<DecodedRow> Decode(std::string_view key, std::string_view row);
-  absl::Status RecoverChosenTail(ShardId shard, LogIndex known, const Digest& genesis, RecoveredLog* log) const;
+  absl::Status RecoverChosenTail(ShardId shard, LogIndex known, const Digest& genesis,
+                                 RecoveredLog* log) const;
 
   Engine& engine_;
 };

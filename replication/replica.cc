@@ -12,7 +12,8 @@ Replica::Replica(ReplicaOptions options, ReplicaPorts ports)
     : state_(std::make_unique<State>(std::move(options), ports)) {}
 Replica::~Replica() = default;
 
-absl::Status Replica::Recover(const std::function<StateMachine&(ShardId)>& machine, absl::AnyInvocable<void()> ready) {
+absl::Status Replica::Recover(const std::function<StateMachine&(ShardId)>& machine,
+                              absl::AnyInvocable<void()> ready) {
   return state_->Recover(machine, std::move(ready));
 }
 Incarnation Replica::incarnation() const { return state_->incarnation; }
@@ -42,7 +43,9 @@ void Replica::set_app_handler(std::function<void(ReplicaId, AppMessage)> handler
   state_->app_handler = std::move(handler);
 }
 
-void Replica::set_peer_lost_handler(std::function<void()> handler) { state_->peer_lost_handler = std::move(handler); }
+void Replica::set_peer_lost_handler(std::function<void()> handler) {
+  state_->peer_lost_handler = std::move(handler);
+}
 
 void Replica::HandOver() { state_->HandOver(); }
 bool Replica::Idle() const { return state_->Idle(); }

@@ -42,10 +42,10 @@ struct ReplicaPorts {
 };
 
 struct ShardStatus {
-  LogIndex chosen;         // known chosen and applied
-  LogIndex highest_seen;   // the highest index that any peer is known to hold
-  Owner owner;             // of the next index
-  bool voting = true;      // false: lost data was noticed (consensus.md rule 18)
+  LogIndex chosen;        // known chosen and applied
+  LogIndex highest_seen;  // the highest index that any peer is known to hold
+  Owner owner;            // of the next index
+  bool voting = true;     // false: lost data was noticed (consensus.md rule 18)
 };
 
 /// The driver of a node's shards: feeds events to the pure core, carries out its effects in their order, routes commands

@@ -11,9 +11,9 @@ namespace paxledger {
 namespace {
 
 constexpr int64_t kCommitStartUs = 5'000;
-constexpr int64_t kHeardWithinUs = 1'000'000;     // api.md: no majority heard for 1 s
-constexpr int64_t kSuspectAfterUs = 600'000;      // three heartbeats
-constexpr size_t kRecentBytesMax = 1 << 20;       // per shard
+constexpr int64_t kHeardWithinUs = 1'000'000;  // api.md: no majority heard for 1 s
+constexpr int64_t kSuspectAfterUs = 600'000;   // three heartbeats
+constexpr size_t kRecentBytesMax = 1 << 20;    // per shard
 constexpr uint32_t kHopsMax = 2;
 constexpr int64_t kBarrierTickUs = 5'000;
 constexpr int kIncarnationRandomBits = 20;
@@ -21,7 +21,10 @@ constexpr int kIncarnationRandomBits = 20;
 }  // namespace
 
 Replica::State::State(ReplicaOptions replica_options, ReplicaPorts replica_ports)
-    : options(std::move(replica_options)), ports(replica_ports), commit_us(kCommitStartUs), store_(*ports.engine) {
+    : options(std::move(replica_options)),
+      ports(replica_ports),
+      commit_us(kCommitStartUs),
+      store_(*ports.engine) {
   std::sort(options.members.begin(), options.members.end());
   for (ReplicaId member : options.members) {
     if (member != options.self) peers_[member];
@@ -112,7 +115,8 @@ Moment Replica::State::Now() const {
 
 void Replica::State::Step(Shard& shard, const ShardLogEvent& event) {
   Effects effects = shard.log->Step(event, Now());
-  Check(effects.fatal.empty(), effects.fatal);  // rule 8: nothing that this process holds can be trusted any more
+  Check(effects.fatal.empty(),
+        effects.fatal);  // rule 8: nothing that this process holds can be trusted any more
   for (const RecordWrite& write : effects.persist) {
     LogStore::Add(shard.id, write, batch_);
     batch_persisted_.push_back({shard.id, event::Persisted{write.index, write.serial}});
@@ -124,7 +128,8 @@ void Replica::State::Step(Shard& shard, const ShardLogEvent& event) {
   for (ChosenEntry& entry : effects.apply) shard.to_apply.push_back(std::move(entry));
   for (PendingCommand& command : effects.returned) Route(shard.id, std::move(command), 0);
   if (effects.fetch.has_value()) {
-    ports.transport->Send(effects.fetch->from, FetchRequest{shard.id, effects.fetch->first, effects.fetch->last});
+    ports.transport->Send(effects.fetch->from,
+                          FetchRequest{shard.id, effects.fetch->first, effects.fetch->last});
   }
   shard.wake_at_us = effects.wake_at_us;
   FlushSoon();
@@ -141,7 +146,8 @@ void Replica::State::Handle(ReplicaId from, FetchRequest& request) {
   FetchAnswer answer;
   answer.shard = request.shard;
   size_t bytes = 0;
-  for (LogIndex i = request.from; i <= request.to && i <= shard.applied && bytes < limits::kFetchBytesMax; i = Next(i)) {
+  for (LogIndex i = request.from; i <= request.to && i <= shard.applied && bytes < limits::kFetchBytesMax;
+       i = Next(i)) {
     absl::StatusOr<SharedBytes> value = ReadEntry(request.shard, i);
     if (!value.ok()) break;
     bytes += (*value)->size();
@@ -168,8 +174,9 @@ void Replica::State::Handle(ReplicaId from, BarrierAnswer& answer) {
   auto member = std::find(options.members.begin(), options.members.end(), from);
   if (member == options.members.end()) return;
   Shard& shard = At(answer.shard);
-  RunBarrier(shard, shard.barrier->Answer(static_cast<size_t>(member - options.members.begin()), answer,
-                                          OwnBarrierAnswer(shard), shard.applied, ports.clock->MonotonicMicros()));
+  RunBarrier(shard,
+             shard.barrier->Answer(static_cast<size_t>(member - options.members.begin()), answer,
+                                   OwnBarrierAnswer(shard), shard.applied, ports.clock->MonotonicMicros()));
 }
 
 void Replica::State::Handle(ReplicaId, ForwardedCommands& forwarded) {
@@ -375,7 +382,8 @@ void Replica::State::AnswerRead(ReadTicket ticket, absl::StatusOr<LogIndex> resu
 Task<absl::StatusOr<LogIndex>> Replica::State::ReadBarrier(ShardId id, Deadline deadline) {
   if (!HasQuorum()) co_return absl::UnavailableError("no majority of data centres was heard for a second");
   int64_t now_us = ports.clock->MonotonicMicros();
-  if (deadline.Passed(now_us)) co_return absl::DeadlineExceededError("the deadline passed before the read began");
+  if (deadline.Passed(now_us))
+    co_return absl::DeadlineExceededError("the deadline passed before the read began");
   ReadTicket ticket = next_ticket_++;
   Completion<absl::StatusOr<LogIndex>> done(*ports.executor);
   TimerId timer = ports.executor->After(absl::Microseconds(deadline.monotonic_us - now_us), [this, ticket] {
@@ -403,7 +411,8 @@ void Replica::State::Wake() {
     if (shard.barrier->quiet()) continue;
     RunBarrier(shard, shard.barrier->Tick(now_us, std::max<int64_t>(60'000, 4 * commit_us)));
     // Rule 11: an undecided index is completed by the reader only after at least two round trips.
-    std::optional<LogIndex> overdue = shard.barrier->Overdue(now_us - std::max<int64_t>(20'000, 2 * commit_us));
+    std::optional<LogIndex> overdue =
+        shard.barrier->Overdue(now_us - std::max<int64_t>(20'000, 2 * commit_us));
     if (overdue.has_value()) Step(shard, event::CompletionWanted{*overdue});
   }
   Flush();

@@ -25,8 +25,10 @@ class Replica::State {
  public:
   State(ReplicaOptions options, ReplicaPorts ports);
 
-  absl::Status Recover(const std::function<StateMachine&(ShardId)>& machine, absl::AnyInvocable<void()> ready);
-  absl::Status Submit(ShardId shard, MachineId machine, std::string_view bytes, Urgency urgency, uint32_t attempt);
+  absl::Status Recover(const std::function<StateMachine&(ShardId)>& machine,
+                       absl::AnyInvocable<void()> ready);
+  absl::Status Submit(ShardId shard, MachineId machine, std::string_view bytes, Urgency urgency,
+                      uint32_t attempt);
   Task<absl::StatusOr<LogIndex>> ReadBarrier(ShardId shard, Deadline deadline);
 
   bool HasQuorum() const;
@@ -115,13 +117,14 @@ class Replica::State {
   std::vector<Shard> shards_;
   std::map<ReplicaId, Peer> peers_;
   std::map<ReplicaId, uint64_t> admitted_;
-  std::map<std::pair<ReplicaId, uint64_t>, ForwardedCommands> forwards_;  // by peer, and shard with urgency and hops
+  std::map<std::pair<ReplicaId, uint64_t>, ForwardedCommands>
+      forwards_;  // by peer, and shard with urgency and hops
   EngineBatch batch_;
   std::vector<std::pair<ShardId, event::Persisted>> batch_persisted_;
   std::map<ReadTicket, WaitingRead> reads_;
   ReadTicket next_ticket_ = 1;
-  std::vector<MemberHealth> health_;       // as of the last peer event or turn
-  int64_t median_clock_offset_us_ = 0;     // of all members' clocks against ours
+  std::vector<MemberHealth> health_;    // as of the last peer event or turn
+  int64_t median_clock_offset_us_ = 0;  // of all members' clocks against ours
   Counter* entries_ = nullptr;
   Counter* commands_ = nullptr;
   TimerId timer_ = 0;

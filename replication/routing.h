@@ -11,8 +11,8 @@ namespace paxledger {
 /// How a member looks from here.
 struct MemberHealth {
   ReplicaId replica;
-  bool up = false;          // connected, or this replica itself
-  bool suspected = false;   // connected, but silent for longer than its heartbeat allows
+  bool up = false;         // connected, or this replica itself
+  bool suspected = false;  // connected, but silent for longer than its heartbeat allows
 };
 
 /// Chooses who proposes for a shard: routing, not election (design §3). Any choice is safe; a good one saves a Prepare.

@@ -106,12 +106,13 @@ enum class VoteKind : uint8_t {
 /// What a shard says of a try.
 struct Vote {
   VoteKind kind = VoteKind::kBlocked;
-  Try of;                                 // kSuperseded and kFinished: with the attempt that was seen, or that committed
-  LogTime at;                             // kPrepared: the prepare timestamp
+  Try of;      // kSuperseded and kFinished: with the attempt that was seen, or that committed
+  LogTime at;  // kPrepared: the prepare timestamp
   Outcome refusal = Outcome::kCommitted;  // kRefused
   uint32_t transfer = 0;                  // kRefused
-  std::vector<Blocker> blockers;          // kBlocked; at most limits::kBlockersNamedMax, may be empty (asset not known)
-  Decision finished;                      // kFinished
+  std::vector<Blocker>
+      blockers;       // kBlocked; at most limits::kBlockersNamedMax, may be empty (asset not known)
+  Decision finished;  // kFinished
 };
 
 struct ShardVote {

@@ -32,22 +32,22 @@ struct OpenAccountResult {
 
 enum class TransactionState : uint8_t {
   kCommitted,
-  kRefused,     // final
-  kConflict,    // the id holds another body; final
-  kInDoubt,     // outcome unknown: 202, `recovery_token` leads to it
-  kContended,   // nothing happened; may be tried again (transactions.md rule 7)
-  kUnavailable, // nothing happened: no majority is heard
-  kOverloaded,  // nothing happened: queues are full
+  kRefused,      // final
+  kConflict,     // the id holds another body; final
+  kInDoubt,      // outcome unknown: 202, `recovery_token` leads to it
+  kContended,    // nothing happened; may be tried again (transactions.md rule 7)
+  kUnavailable,  // nothing happened: no majority is heard
+  kOverloaded,   // nothing happened: queues are full
 };
 
 struct TransactionResult {
   TransactionState state = TransactionState::kInDoubt;
   Outcome refusal = Outcome::kCommitted;
-  uint32_t transfer = 0;         // where refused: the transfer that broke the rule
-  LogTime committed_at;          // where committed
-  std::vector<ShardId> shards;   // participants
-  bool replayed = false;         // the id had this outcome before the call
-  std::string recovery_token;    // where in doubt: opaque (rule 18), URL-safe
+  uint32_t transfer = 0;        // where refused: the transfer that broke the rule
+  LogTime committed_at;         // where committed
+  std::vector<ShardId> shards;  // participants
+  bool replayed = false;        // the id had this outcome before the call
+  std::string recovery_token;   // where in doubt: opaque (rule 18), URL-safe
 };
 
 /// How a read is ordered (api.md, consistency).
@@ -114,8 +114,9 @@ class LedgerService {
   virtual void ReadTransaction(LedgerKey key, std::string recovery_token, Deadline deadline,
                                absl::AnyInvocable<void(absl::StatusOr<TransferRead>)> done) = 0;
   /// Accounts whose id starts with `prefix` and is above `after`. Each shard is read after a barrier.
-  virtual void ListAccounts(std::string ledger, std::string prefix, std::string after, size_t limit, ReadMode mode,
-                            Deadline deadline, absl::AnyInvocable<void(absl::StatusOr<AccountPage>)> done) = 0;
+  virtual void ListAccounts(std::string ledger, std::string prefix, std::string after, size_t limit,
+                            ReadMode mode, Deadline deadline,
+                            absl::AnyInvocable<void(absl::StatusOr<AccountPage>)> done) = 0;
   /// `indexes`: per shard, an index whose digests are wanted; may be empty.
   virtual void Report(std::vector<LogIndex> indexes, absl::AnyInvocable<void(NodeReport)> done) = 0;
   /// A quorum answers and every shard has caught up with what it knew when it started.

@@ -37,7 +37,7 @@ class ShardObserver {
 struct ShardMachineOptions {
   ShardId shard;
   uint32_t shards = 0;
-  std::string cluster_id;          // keys the state digest
+  std::string cluster_id;               // keys the state digest
   uint32_t checkpoint_commands = 8192;  // commands between two checkpoints
   size_t cached_accounts_max = 50'000;  // clean accounts kept in memory per shard
 };
@@ -52,9 +52,9 @@ struct InDoubt {
 /// Where the body of a transaction stands, and how it ended here.
 struct TransactionRecord {
   Try of;
-  std::vector<ShardId> participants;   // empty for a transaction that is finished: recompute from the body
-  LogIndex body_at;                    // the entry that holds its Execute or Prepare; 0: only Resolve was seen
-  std::optional<Decision> decision;    // nullopt: in doubt
+  std::vector<ShardId> participants;  // empty for a transaction that is finished: recompute from the body
+  LogIndex body_at;                   // the entry that holds its Execute or Prepare; 0: only Resolve was seen
+  std::optional<Decision> decision;   // nullopt: in doubt
 };
 
 struct AccountRow {
@@ -112,8 +112,8 @@ class ShardMachine : public StateMachine {
   /// all others are conflicts.
   std::vector<TransactionRecord> FindTransaction(const LedgerKey& key);
   /// Accounts of `ledger` whose id is above `after` and starts with `prefix`, in order of id, without clearing accounts.
-  std::vector<AccountRow> ListAccounts(std::string_view ledger, std::string_view prefix, std::string_view after,
-                                       size_t limit);
+  std::vector<AccountRow> ListAccounts(std::string_view ledger, std::string_view prefix,
+                                       std::string_view after, size_t limit);
   /// Tries in doubt whose deadline plus grace lies before `now_us`.
   std::vector<InDoubt> Overdue(int64_t now_us) const;
 

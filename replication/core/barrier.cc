@@ -5,7 +5,8 @@
 
 namespace paxledger {
 
-BarrierEffects Barrier::Read(ReadTicket ticket, std::optional<LogIndex> own, LogIndex chosen, int64_t now_us) {
+BarrierEffects Barrier::Read(ReadTicket ticket, std::optional<LogIndex> own, LogIndex chosen,
+                             int64_t now_us) {
   BarrierEffects out;
   next_.push_back(ticket);
   if (!round_.has_value()) {
@@ -41,7 +42,8 @@ BarrierEffects Barrier::Answer(size_t member, const BarrierAnswer& answer, std::
   return out;
 }
 
-void Barrier::EndRoundIfMajority(std::optional<LogIndex> own, LogIndex chosen, int64_t now_us, BarrierEffects& out) {
+void Barrier::EndRoundIfMajority(std::optional<LogIndex> own, LogIndex chosen, int64_t now_us,
+                                 BarrierEffects& out) {
   while (round_.has_value() && round_->answers >= majority_) {
     for (ReadTicket ticket : round_->readers) {
       if (round_->highest <= chosen) {

@@ -29,8 +29,8 @@ class Barrier {
 
   /// `own` is this replica's answer (rule 9); nullopt where it may not answer (rule 18).
   BarrierEffects Read(ReadTicket ticket, std::optional<LogIndex> own, LogIndex chosen, int64_t now_us);
-  BarrierEffects Answer(size_t member, const BarrierAnswer& answer, std::optional<LogIndex> own, LogIndex chosen,
-                        int64_t now_us);
+  BarrierEffects Answer(size_t member, const BarrierAnswer& answer, std::optional<LogIndex> own,
+                        LogIndex chosen, int64_t now_us);
   /// The chosen index moved.
   BarrierEffects Chosen(LogIndex chosen);
   /// Sends a round again that lost its answers.

@@ -50,7 +50,8 @@ absl::StatusOr<Envelope> DecodeEnvelope(std::string_view value) {
   entry.owner.replica = ReplicaId{reader.U16()};
   entry.owner.incarnation = Incarnation{reader.U64()};
   entry.stamp_us = reader.I64();
-  if (reader.U8() != kNoMembershipChange) return absl::InvalidArgumentError("membership change of an unknown kind");
+  if (reader.U8() != kNoMembershipChange)
+    return absl::InvalidArgumentError("membership change of an unknown kind");
   uint64_t count = reader.Varint();
   // Each command takes two bytes at least, so a forged count cannot make us reserve more than the value's own size.
   if (!reader.ok() || count > reader.remaining()) return absl::InvalidArgumentError("log value is cut short");

@@ -29,8 +29,8 @@ struct Command {
 /// The value of a log entry, decoded. Points into the bytes it was decoded from.
 /// Format:  docs/formats.md#envelope
 struct Envelope {
-  Owner owner;            // may use ballot (0, owner) at the next index (consensus.md rules 1 and 5)
-  int64_t stamp_us = 0;   // the proposer's reading of time (transactions.md rule 9)
+  Owner owner;           // may use ballot (0, owner) at the next index (consensus.md rules 1 and 5)
+  int64_t stamp_us = 0;  // the proposer's reading of time (transactions.md rule 9)
   std::vector<Command> commands;
 };
 

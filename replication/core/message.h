@@ -29,13 +29,14 @@ struct Record {
 struct PaxosMessage {
   ShardId shard;
   LogIndex index;
-  Record mine;       // durable at the sender before this was sent (consensus.md rule 2)
-  Record yours;      // the newest durable record of the receiver that the sender was told
-  Ballot proposed;   // none = no proposal; it is not evidence of its sender's vote (rule 3)
+  Record mine;      // durable at the sender before this was sent (consensus.md rule 2)
+  Record yours;     // the newest durable record of the receiver that the sender was told
+  Ballot proposed;  // none = no proposal; it is not evidence of its sender's vote (rule 3)
   Digest proposed_digest;
-  SharedBytes value;  // of the proposal, or else of `mine.accepted`; null where the receiver is known to hold it
-  bool ask = false;   // the receiver answers even if it has nothing new
-  LogIndex chosen;    // everything up to here is chosen at the sender...
+  SharedBytes
+      value;  // of the proposal, or else of `mine.accepted`; null where the receiver is known to hold it
+  bool ask = false;      // the receiver answers even if it has nothing new
+  LogIndex chosen;       // everything up to here is chosen at the sender...
   Digest chosen_digest;  // ...and this is the digest of the value at `chosen`; none at index 0
 };
 
@@ -74,7 +75,7 @@ struct BarrierAnswer {
 struct ForwardedCommands {
   ShardId shard;
   uint32_t hops = 0;
-  Urgency urgency = Urgency::kNow;  // of all of them
+  Urgency urgency = Urgency::kNow;    // of all of them
   std::vector<SharedBytes> commands;  // encoded `Command`s, see replication/core/envelope.h
 };
 

@@ -102,7 +102,8 @@ void ShardLog::On(const event::Persisted& e, Effects& out) {
   } else if (durable.promised == ballot_ && phase_ == Phase::kPromising) {
     // Rule 2: a Prepare leaves only now that the proposer's own promise is durable.
     SendToAll(e.index, slot, Reason::kAsk, out);
-  } else if (size_t asker = Position(durable.promised.replica()); asker < members() && asker != self_position_) {
+  } else if (size_t asker = Position(durable.promised.replica());
+             asker < members() && asker != self_position_) {
     SendTo(asker, e.index, slot, Reason::kAnswer, out);
   }
   ContinueProposer(e.index, slot, out);
@@ -191,7 +192,8 @@ void ShardLog::NoteDoubleProposal(const Slot& slot, const PaxosMessage& m, Effec
   bool proposed_twice = !m.proposed.none() && m.proposed == mine.accepted && m.proposed_digest != mine.digest;
   bool accepted_twice =
       !m.mine.accepted.none() && m.mine.accepted == mine.accepted && m.mine.digest != mine.digest;
-  if (proposed_twice || accepted_twice) out.fatal = "two values were proposed at one ballot (consensus.md rule 8)";
+  if (proposed_twice || accepted_twice)
+    out.fatal = "two values were proposed at one ballot (consensus.md rule 8)";
 }
 
 // --- messages -------------------------------------------------------------------------------------------------------
@@ -287,7 +289,8 @@ void ShardLog::PlanWake(Effects& out) const {
     }
   }
   if (peer_chosen_ > chosen_) {
-    wake(std::max(behind_since_us_ + Patience(), fetched_at_us_ == 0 ? 0 : fetched_at_us_ + RetransmitAfter()));
+    wake(std::max(behind_since_us_ + Patience(),
+                  fetched_at_us_ == 0 ? 0 : fetched_at_us_ + RetransmitAfter()));
   }
   if (!slots_.empty()) wake(moment_.now_us + RetransmitAfter());
 }

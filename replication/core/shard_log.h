@@ -27,9 +27,10 @@ struct ShardLogOptions {
 
 /// The time and its measures, an input of every step. Microseconds.
 struct Moment {
-  int64_t now_us = 0;          // monotonic
-  int64_t wall_us = 0;         // the proposer's clock
-  int64_t stamp_max_us = 0;    // median of the replicas' clocks plus limits::kClockSkewMaxUs (transactions.md rule 9)
+  int64_t now_us = 0;   // monotonic
+  int64_t wall_us = 0;  // the proposer's clock
+  int64_t stamp_max_us =
+      0;  // median of the replicas' clocks plus limits::kClockSkewMaxUs (transactions.md rule 9)
   int64_t round_trip_us = 1000;  // measured, to a majority
 };
 
@@ -70,16 +71,16 @@ struct HandOver {
 };
 }  // namespace event
 
-using ShardLogEvent = std::variant<event::Tick, event::Received, event::Proposed, event::Persisted, event::Learned,
-                                   event::CompletionWanted, event::HandOver>;
+using ShardLogEvent = std::variant<event::Tick, event::Received, event::Proposed, event::Persisted,
+                                   event::Learned, event::CompletionWanted, event::HandOver>;
 
 /// One row of the log as it must stand on disk.
 struct RecordWrite {
   LogIndex index;
   uint64_t serial = 0;
   Record record;
-  bool chosen = false;   // the value is the chosen one; `record` keeps only the promise (rule 7)
-  SharedBytes value;     // null where nothing is accepted
+  bool chosen = false;      // the value is the chosen one; `record` keeps only the promise (rule 7)
+  SharedBytes value;        // null where nothing is accepted
   LogIndex chosen_through;  // known when this was written
 };
 
@@ -102,13 +103,14 @@ struct FetchWanted {
 
 /// What the caller must do after `Step`, in this order. Nothing here has happened yet.
 struct Effects {
-  std::vector<RecordWrite> persist;      // 1. one group commit; reported back as event::Persisted
-  std::vector<OutgoingPaxos> send;       // 2. reveals only what is durable already; may be lost
-  std::vector<ChosenEntry> apply;        // 3. contiguous, in log order
-  std::vector<PendingCommand> returned;  // 4. not chosen, and this replica does not own the next index: route them anew
-  std::optional<FetchWanted> fetch;      // 5. chosen entries that a peer holds and we lack
-  std::string fatal;                     // not empty: the process must stop, with this reason (rule 8)
-  int64_t wake_at_us = INT64_MAX;        // send a Tick then
+  std::vector<RecordWrite> persist;  // 1. one group commit; reported back as event::Persisted
+  std::vector<OutgoingPaxos> send;   // 2. reveals only what is durable already; may be lost
+  std::vector<ChosenEntry> apply;    // 3. contiguous, in log order
+  std::vector<PendingCommand>
+      returned;  // 4. not chosen, and this replica does not own the next index: route them anew
+  std::optional<FetchWanted> fetch;  // 5. chosen entries that a peer holds and we lack
+  std::string fatal;                 // not empty: the process must stop, with this reason (rule 8)
+  int64_t wake_at_us = INT64_MAX;    // send a Tick then
 };
 
 /// The PaxosLog of one shard on one replica: the pure core (consensus.md rules 1-13 and 21, the refusal of 18).
@@ -230,8 +232,8 @@ class ShardLog {
   // What is known above it.
   std::map<uint64_t, Slot> slots_;
   LogIndex highest_seen_;
-  LogIndex peer_chosen_;       // the highest index that a peer said is chosen...
-  ReplicaId peer_chosen_at_;   // ...and which peer
+  LogIndex peer_chosen_;      // the highest index that a peer said is chosen...
+  ReplicaId peer_chosen_at_;  // ...and which peer
   int64_t behind_since_us_ = 0;
   int64_t fetched_at_us_ = 0;
 
@@ -240,13 +242,13 @@ class ShardLog {
   Ballot ballot_;
   std::deque<PendingCommand> queue_;
   size_t queued_bytes_ = 0;
-  size_t urgent_ = 0;              // commands in the queue that are not lazy
-  int64_t lazy_since_us_ = 0;      // when the oldest lazy command came; 0: none waits
+  size_t urgent_ = 0;          // commands in the queue that are not lazy
+  int64_t lazy_since_us_ = 0;  // when the oldest lazy command came; 0: none waits
   std::optional<Batch> batch_;
   LogIndex complete_through_;
   std::optional<Owner> hand_over_;
-  int64_t not_before_us_ = 0;      // backoff in a duel (rule 13)
-  uint32_t lost_ballots_ = 0;      // in a row
+  int64_t not_before_us_ = 0;  // backoff in a duel (rule 13)
+  uint32_t lost_ballots_ = 0;  // in a row
   uint64_t next_serial_ = 1;
 };
 

@@ -16,7 +16,8 @@ constexpr size_t kEnvelopeHeadBytes = 64;  // at most, before the commands
 
 bool ShardLog::WantsEntry() const {
   bool lazy_due = lazy_since_us_ != 0 && moment_.now_us >= lazy_since_us_ + limits::kLazyCommandDelayUs;
-  return urgent_ > 0 || lazy_due || batch_.has_value() || complete_through_ > chosen_ || hand_over_.has_value();
+  return urgent_ > 0 || lazy_due || batch_.has_value() || complete_through_ > chosen_ ||
+         hand_over_.has_value();
 }
 
 void ShardLog::MaybePropose(Effects& out) {
@@ -108,7 +109,8 @@ void ShardLog::LoseBallot(Effects&) {
   Mark("shard_log.lost_ballot");
   phase_ = Phase::kIdle;
   ballot_ = Ballot{};
-  int64_t unit_us = std::max(kBackoffUnitMinUs, moment_.round_trip_us) << std::min(lost_ballots_, kBackoffDoublingsMax);
+  int64_t unit_us = std::max(kBackoffUnitMinUs, moment_.round_trip_us)
+                    << std::min(lost_ballots_, kBackoffDoublingsMax);
   ++lost_ballots_;
   not_before_us_ = moment_.now_us + random_.Between(unit_us, 4 * unit_us);
 }
@@ -123,7 +125,8 @@ const ShardLog::Batch& ShardLog::MintBatch(LogIndex index) {
   batch.index = index;
   size_t bytes = kEnvelopeHeadBytes;
   std::vector<std::string_view> commands;
-  while (!queue_.empty() && (commands.empty() || bytes + queue_.front().bytes->size() <= limits::kEntryBytesMax)) {
+  while (!queue_.empty() &&
+         (commands.empty() || bytes + queue_.front().bytes->size() <= limits::kEntryBytesMax)) {
     PendingCommand& command = queue_.front();
     bytes += command.bytes->size();
     queued_bytes_ -= command.bytes->size();
@@ -133,7 +136,8 @@ const ShardLog::Batch& ShardLog::MintBatch(LogIndex index) {
     queue_.pop_front();
   }
   lazy_since_us_ = queue_.size() > urgent_ ? moment_.now_us : 0;
-  batch.value = std::make_shared<const std::string>(EncodeEnvelope(hand_over_.value_or(self()), Stamp(), commands));
+  batch.value =
+      std::make_shared<const std::string>(EncodeEnvelope(hand_over_.value_or(self()), Stamp(), commands));
   batch.digest = Sha256(*batch.value);
   batch_ = std::move(batch);
   return *batch_;

@@ -15,10 +15,10 @@ namespace paxledger {
 
 /// What this replica knows of one member's record at one index.
 struct PeerView {
-  Record record;       // newest durable record that the member reported
-  Record told;         // our durable record as we last sent it to the member
+  Record record;  // newest durable record that the member reported
+  Record told;    // our durable record as we last sent it to the member
   bool was_told = false;
-  Digest offered;      // the value last sent to the member, whether or not it arrived
+  Digest offered;  // the value last sent to the member, whether or not it arrived
 };
 
 /// One index above the chosen ones: our own record, newest and durable, and our view of the others'.

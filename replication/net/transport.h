@@ -22,7 +22,8 @@ class TransportListener {
   virtual void OnPeerClock(ReplicaId peer, int64_t wall_us) = 0;
   /// A peer says hello. `admitted` is called later, on the strand: false refuses it, since it is an older process of a
   /// replica of which a newer was seen (consensus.md rule 1). The highest incarnation seen is durable before true is said.
-  virtual void AdmitPeer(ReplicaId peer, Incarnation incarnation, absl::AnyInvocable<void(bool)> admitted) = 0;
+  virtual void AdmitPeer(ReplicaId peer, Incarnation incarnation,
+                         absl::AnyInvocable<void(bool)> admitted) = 0;
 };
 
 /// Messages between the nodes of a cluster. Unreliable: a message may be lost (with its connection, or where the queue

@@ -26,7 +26,8 @@ class LedgerSimSeed : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(LedgerSimSeed, KeepsEveryPromiseUnderFaultsAndSettlesAfterThem) {
   SimReport report = RunWorld(OfSeed(GetParam()), Verbosity::kQuiet);
-  EXPECT_EQ(report.failure, "") << "replay: ledger-sim --seed " << GetParam() << " --seconds 20 --transfers 300";
+  EXPECT_EQ(report.failure, "") << "replay: ledger-sim --seed " << GetParam()
+                                << " --seconds 20 --transfers 300";
   EXPECT_GT(report.committed, 0U);
 }
 

@@ -109,7 +109,8 @@ class Episode {
       return;
     }
     size_t kept = random_.Below(world_.writes_waiting(replica) + 1);
-    Say(absl::StrCat("crash ", replica, " keeping ", kept, " of ", world_.writes_waiting(replica), " writes"));
+    Say(absl::StrCat("crash ", replica, " keeping ", kept, " of ", world_.writes_waiting(replica),
+                     " writes"));
     ++crashes_;
     world_.Crash(replica, kept);
     if (random_.Chance(1, 2)) {
@@ -135,7 +136,8 @@ class Episode {
   }
 
   void Deliver(size_t flight) {
-    if (verbosity_ == Verbosity::kEveryStep) Say("deliver " + CoreWorld::FlightName(world_.flights()[flight]));
+    if (verbosity_ == Verbosity::kEveryStep)
+      Say("deliver " + CoreWorld::FlightName(world_.flights()[flight]));
     world_.Deliver(flight);
   }
 

@@ -12,15 +12,15 @@ struct CoreRunOptions {
 };
 
 struct CoreRunReport {
-  std::string failure;       // empty: every rule held
-  uint64_t failed_world = 0; // the seed of the world that failed...
-  uint64_t failed_step = 0;  // ...and the step within it
+  std::string failure;        // empty: every rule held
+  uint64_t failed_world = 0;  // the seed of the world that failed...
+  uint64_t failed_step = 0;   // ...and the step within it
   uint64_t steps = 0;
   uint64_t worlds = 0;
-  uint64_t chosen = 0;       // indexes
+  uint64_t chosen = 0;  // indexes
   uint64_t reads = 0;
   uint64_t crashes = 0;
-  uint64_t hash = 0;         // of everything that happened
+  uint64_t hash = 0;  // of everything that happened
 };
 
 /// Takes random steps over shard logs in one small world after another: messages delivered in any order, twice or never,

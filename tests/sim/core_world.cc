@@ -70,7 +70,8 @@ void CoreWorld::CarryOut(uint32_t replica, Effects effects) {
   for (const ChosenEntry& entry : effects.apply) NoteApplied(entry);
   Return(replica, std::move(effects.returned));
   if (effects.fetch.has_value()) {
-    Send(replica, effects.fetch->from.value, FetchRequest{ShardId{}, effects.fetch->first, effects.fetch->last});
+    Send(replica, effects.fetch->from.value,
+         FetchRequest{ShardId{}, effects.fetch->first, effects.fetch->last});
   }
   node.wake_at_us = effects.wake_at_us;
 }
@@ -117,15 +118,16 @@ void CoreWorld::NoteVote(uint32_t replica, const RecordWrite& write) {
     highest_chosen_ = std::max(highest_chosen_, write.index);
     Mix(fact.ballot.packed ^ write.index.value << 40);
   } else if (chosen->digest != fact.digest) {
-    Fail(absl::StrCat("two values are chosen at index ", write.index.value, ": at ", BallotName(chosen->at), " and ",
-                      BallotName(fact.ballot)));
+    Fail(absl::StrCat("two values are chosen at index ", write.index.value, ": at ", BallotName(chosen->at),
+                      " and ", BallotName(fact.ballot)));
   }
 }
 
 void CoreWorld::NoteApplied(const ChosenEntry& entry) {
   bool voted = entry.index.value < facts_.size() && facts_[entry.index.value].chosen.has_value();
   if (!voted) {
-    Fail(absl::StrCat("index ", entry.index.value, " was applied before a majority of durable votes chose it"));
+    Fail(absl::StrCat("index ", entry.index.value,
+                      " was applied before a majority of durable votes chose it"));
   } else if (facts_[entry.index.value].chosen->digest != entry.digest) {
     Fail(absl::StrCat("another value than the chosen one was applied at index ", entry.index.value));
   }
@@ -205,8 +207,10 @@ void CoreWorld::Restart(uint32_t replica) {
   }
   if (chosen > 0) {
     auto at = node.disk.find(chosen);
-    Check(at != node.disk.end() && at->second.value != nullptr, "a replica holds the values that it knows to be chosen");
-    node.log->RestoreChosen(LogIndex{chosen}, PeekEnvelope(*at->second.value).owner, Sha256(*at->second.value));
+    Check(at != node.disk.end() && at->second.value != nullptr,
+          "a replica holds the values that it knows to be chosen");
+    node.log->RestoreChosen(LogIndex{chosen}, PeekEnvelope(*at->second.value).owner,
+                            Sha256(*at->second.value));
   }
   for (auto at = node.disk.upper_bound(chosen); at != node.disk.end(); ++at) {
     node.log->RestoreRecord(LogIndex{at->first}, at->second.record, at->second.value);
@@ -301,11 +305,12 @@ void CoreWorld::MaybeFinishRead(uint32_t replica) {
   auto answers = static_cast<size_t>(std::ranges::count(node.read->answered, true));
   if (answers <= nodes_.size() / 2 || node.log->chosen() < node.read->highest) return;
   if (node.log->chosen() < node.read->floor) {
-    Fail(absl::StrCat("a read at replica ", replica, " answered at index ", node.log->chosen().value, ", but index ",
-                      node.read->floor.value, " was chosen before it began"));
+    Fail(absl::StrCat("a read at replica ", replica, " answered at index ", node.log->chosen().value,
+                      ", but index ", node.read->floor.value, " was chosen before it began"));
   }
   ++reads_done_;
-  read_results_.push_back(absl::StrCat("read at ", replica, ": everything up to index ", node.log->chosen().value));
+  read_results_.push_back(
+      absl::StrCat("read at ", replica, ": everything up to index ", node.log->chosen().value));
   node.read.reset();
 }
 

@@ -42,11 +42,12 @@ class Door {
       }
       breaks_[machine][call] = [done] { done.Set(absl::AbortedError("connection reset")); };
       Deadline deadline = DeadlineAfter(cluster_.clock(machine), absl::Microseconds(plan_.client_timeout_us));
-      send(*cluster_.node(machine), deadline, [this, machine, call, answer_lost, back_us, done](Answer answer) mutable {
-        breaks_[machine].erase(call);
-        if (answer_lost) return;
-        Later(back_us, [done, answer = std::move(answer)]() mutable { done.Set(std::move(answer)); });
-      });
+      send(*cluster_.node(machine), deadline,
+           [this, machine, call, answer_lost, back_us, done](Answer answer) mutable {
+             breaks_[machine].erase(call);
+             if (answer_lost) return;
+             Later(back_us, [done, answer = std::move(answer)]() mutable { done.Set(std::move(answer)); });
+           });
     });
     TimerId timer = strand_.After(absl::Microseconds(plan_.client_timeout_us + 500'000),
                                   [done] { done.Set(absl::DeadlineExceededError("no answer")); });

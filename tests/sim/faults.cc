@@ -108,7 +108,8 @@ void Faults::ResetConnection() {
 void Faults::JumpClock() {
   uint32_t machine = AnyMachine();
   int64_t offset_us = random_.Between(-plan_.clock_jump_us_max, plan_.clock_jump_us_max);
-  cluster_.scheduler().Note(EventKind::kFault, machine, 0, "clock jumps to offset", static_cast<uint64_t>(offset_us));
+  cluster_.scheduler().Note(EventKind::kFault, machine, 0, "clock jumps to offset",
+                            static_cast<uint64_t>(offset_us));
   cluster_.clock(machine).set_offset_us(offset_us);
 }
 

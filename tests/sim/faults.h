@@ -14,7 +14,8 @@ namespace paxledger::sim {
 /// died for good.
 class Faults {
  public:
-  Faults(SimCluster& cluster, const Plan& plan, uint64_t seed) : cluster_(cluster), plan_(plan), random_(seed) {}
+  Faults(SimCluster& cluster, const Plan& plan, uint64_t seed)
+      : cluster_(cluster), plan_(plan), random_(seed) {}
   void Start();
   void StopAndHeal();
   /// The machine has just taken a request, or will in a moment: it may be its last.

@@ -41,18 +41,19 @@ void LogChecker::Compare(uint32_t machine, ShardId shard, LogIndex index) {
   ShardMachine& books = node.machine(shard);
   std::optional<DigestsAtIndex> seen = books.DigestsAt(index);
   if (!seen.has_value()) {
-    if (index == books.applied()) fail_(absl::StrCat("shard ", shard.value, " knows no digest of its own index"));
+    if (index == books.applied())
+      fail_(absl::StrCat("shard ", shard.value, " knows no digest of its own index"));
     return;
   }
   std::vector<Truth>& truth = truth_[shard.value];
   if (index.value <= truth.size()) {
     const Truth& known = truth[index.value - 1];
     if (known.journal != seen->journal) {
-      fail_(absl::StrCat("dc", machine, " applied another value at shard ", shard.value, ", index ", index.value,
-                         " than was applied before"));
+      fail_(absl::StrCat("dc", machine, " applied another value at shard ", shard.value, ", index ",
+                         index.value, " than was applied before"));
     } else if (known.state != seen->state) {
-      fail_(absl::StrCat("dc", machine, " has another state after shard ", shard.value, ", index ", index.value,
-                         " than was seen before"));
+      fail_(absl::StrCat("dc", machine, " has another state after shard ", shard.value, ", index ",
+                         index.value, " than was seen before"));
     }
     return;
   }
@@ -75,7 +76,8 @@ void LogChecker::CheckBooks(ShardId shard, ShardMachine& books) {
   for (const AssetTotals& row : books.TotalsByAsset()) {
     if (row.totals.debits_posted != row.totals.credits_posted ||
         row.totals.debits_pending != row.totals.credits_pending) {
-      fail_(absl::StrCat("the books of shard ", shard.value, " do not balance at index ", books.applied().value));
+      fail_(absl::StrCat("the books of shard ", shard.value, " do not balance at index ",
+                         books.applied().value));
     }
   }
 }
@@ -122,8 +124,9 @@ void LogChecker::CheckLimit(ShardId shard, ShardMachine& books, const LedgerKey&
       crossed = credits > t.debits_posted + account->spec.overdraft;
       break;
   }
-  if (crossed) fail_(absl::StrCat("account ", key.id, " crossed its limit at shard ", shard.value, ", index ",
-                                  books.applied().value));
+  if (crossed)
+    fail_(absl::StrCat("account ", key.id, " crossed its limit at shard ", shard.value, ", index ",
+                       books.applied().value));
 }
 
 }  // namespace paxledger::sim

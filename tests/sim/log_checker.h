@@ -37,8 +37,8 @@ class LogChecker {
 
   SimCluster& cluster_;
   Fail fail_;
-  std::vector<std::vector<Truth>> truth_;        // by shard, then index - 1
-  std::vector<std::vector<LogIndex>> applied_;   // by machine, then shard
+  std::vector<std::vector<Truth>> truth_;       // by shard, then index - 1
+  std::vector<std::vector<LogIndex>> applied_;  // by machine, then shard
   uint64_t entries_ = 0;
   uint64_t commands_ = 0;
 };

@@ -101,12 +101,15 @@ int RunCoreAlone(const Arguments& arguments) {
                              ? ReplayCoreWorld(arguments.replicas, *arguments.core_world)
                              : RunCore({arguments.replicas, arguments.first_seed, arguments.steps});
   double took = Seconds(began);
-  absl::PrintF("%d steps in %d worlds of %d replicas: %d indexes chosen, %d reads, %d crashes; %.1f s, %.0f steps/s; hash %016x\n",
-               report.steps, report.worlds, arguments.replicas, report.chosen, report.reads, report.crashes, took,
-               static_cast<double>(report.steps) / took, report.hash);
+  absl::PrintF(
+      "%d steps in %d worlds of %d replicas: %d indexes chosen, %d reads, %d crashes; %.1f s, %.0f steps/s; "
+      "hash %016x\n",
+      report.steps, report.worlds, arguments.replicas, report.chosen, report.reads, report.crashes, took,
+      static_cast<double>(report.steps) / took, report.hash);
   if (report.failure.empty()) return 0;
   absl::PrintF("FAILED in world %d, step %d: %s\nreplay: ledger-sim --core-world %d --replicas %d\n",
-               report.failed_world, report.failed_step, report.failure, report.failed_world, arguments.replicas);
+               report.failed_world, report.failed_step, report.failure, report.failed_world,
+               arguments.replicas);
   return 1;
 }
 
@@ -119,13 +122,16 @@ std::string Counts(const std::map<std::string, uint64_t>& counts) {
 void Print(uint64_t seed, const SimReport& report, double took, const Arguments& arguments) {
   absl::PrintF("seed %d: %s, hash %016x\n", seed, report.failure.empty() ? "ok" : "FAILED", report.hash);
   absl::PrintF("  %s\n", report.plan);
-  absl::PrintF("  %d requests: %d committed, %d refused, %d conflicts; %d reads; %d entries with %d commands\n",
-               report.requests, report.committed, report.refused, report.conflicts, report.reads, report.entries,
-               report.commands);
-  absl::PrintF("  %.1f virtual s (settled %.1f s after the faults), %d events, %d messages (%d lost); %.2f wall s, %.0f outcomes/s\n",
-               static_cast<double>(report.virtual_us) / 1e6, static_cast<double>(report.settled_after_us) / 1e6,
-               report.events, report.messages, report.messages_lost, took,
-               static_cast<double>(report.committed + report.refused + report.conflicts) / took);
+  absl::PrintF(
+      "  %d requests: %d committed, %d refused, %d conflicts; %d reads; %d entries with %d commands\n",
+      report.requests, report.committed, report.refused, report.conflicts, report.reads, report.entries,
+      report.commands);
+  absl::PrintF(
+      "  %.1f virtual s (settled %.1f s after the faults), %d events, %d messages (%d lost); %.2f wall s, "
+      "%.0f outcomes/s\n",
+      static_cast<double>(report.virtual_us) / 1e6, static_cast<double>(report.settled_after_us) / 1e6,
+      report.events, report.messages, report.messages_lost, took,
+      static_cast<double>(report.committed + report.refused + report.conflicts) / took);
   if (!report.faults.empty()) absl::PrintF("  faults:%s\n", Counts(report.faults));
   if (arguments.marks) absl::PrintF("  marks:%s\n", Counts(report.marks));
 }
@@ -157,9 +163,9 @@ int RunSeeds(const Arguments& arguments) {
     if (child < 0 || waitpid(child, &status, 0) != child) return 2;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
     ++failed;
-    absl::PrintF("seed %d FAILED%s\nreplay: ledger-sim --seed %d --seconds %d --transfers %d --dcs %d\n", seed,
-                 WIFSIGNALED(status) ? " by a check or a signal" : "", seed, arguments.seconds, arguments.transfers,
-                 arguments.data_centres);
+    absl::PrintF("seed %d FAILED%s\nreplay: ledger-sim --seed %d --seconds %d --transfers %d --dcs %d\n",
+                 seed, WIFSIGNALED(status) ? " by a check or a signal" : "", seed, arguments.seconds,
+                 arguments.transfers, arguments.data_centres);
   }
   uint64_t count = arguments.last_seed - arguments.first_seed + 1;
   if (count > 1) absl::PrintF("%d seeds, %d failed\n", count, failed);

@@ -93,8 +93,9 @@ Plan DrawPlan(const SimOptions& options, Random& random) {
 }
 
 std::string Plan::Describe() const {
-  std::string text = absl::StrCat(data_centres, " data centres, ", shards, " shards, ", clients, " clients, ", accounts,
-                                  " accounts, delay ", network.delay_us_min, "..", network.delay_us_max, " us");
+  std::string text =
+      absl::StrCat(data_centres, " data centres, ", shards, " shards, ", clients, " clients, ", accounts,
+                   " accounts, delay ", network.delay_us_min, "..", network.delay_us_max, " us");
   auto every = [&text](int64_t interval_us, absl::string_view what) {
     if (interval_us > 0) absl::StrAppend(&text, ", ", what, " every ", interval_us / 1'000, " ms");
   };
@@ -104,11 +105,13 @@ std::string Plan::Describe() const {
   every(partition_every_us, "partition");
   every(reset_every_us, "reset");
   every(clock_jump_every_us, "clock jump");
-  if (gateway_dies_per_thousand > 0) absl::StrAppend(&text, ", gateway dies in ", gateway_dies_per_thousand, " of 1000");
+  if (gateway_dies_per_thousand > 0)
+    absl::StrAppend(&text, ", gateway dies in ", gateway_dies_per_thousand, " of 1000");
   if (clock_skew_us_max > 0) absl::StrAppend(&text, ", skew ", clock_skew_us_max, " us");
   if (kill_at_us > 0) absl::StrAppend(&text, ", one dies at ", kill_at_us / 1'000, " ms");
   if (network.loss_per_million > 0) absl::StrAppend(&text, ", loss ", network.loss_per_million, " ppm");
-  if (network.reset_per_million > 0) absl::StrAppend(&text, ", frame resets ", network.reset_per_million, " ppm");
+  if (network.reset_per_million > 0)
+    absl::StrAppend(&text, ", frame resets ", network.reset_per_million, " ppm");
   return text;
 }
 

@@ -10,9 +10,9 @@ namespace paxledger::sim {
 
 struct SimOptions {
   uint64_t seed = 1;
-  int64_t seconds = 60;      // of virtual time under faults
-  uint64_t transfers = 500;  // begun in that time
-  uint32_t data_centres = 0; // 0: drawn
+  int64_t seconds = 60;       // of virtual time under faults
+  uint64_t transfers = 500;   // begun in that time
+  uint32_t data_centres = 0;  // 0: drawn
 };
 
 /// What one seed is made of: a swarm, so that each seed switches some kinds of fault on, with rates of its own. An interval
@@ -35,8 +35,8 @@ struct Plan {
   int64_t reset_every_us = 0;
   int64_t clock_jump_every_us = 0;
   int64_t clock_jump_us_max = 0;
-  int64_t clock_skew_us_max = 0;   // steady
-  int64_t kill_at_us = 0;          // a data centre dies for good
+  int64_t clock_skew_us_max = 0;           // steady
+  int64_t kill_at_us = 0;                  // a data centre dies for good
   uint32_t rare_choices_per_thousand = 0;  // Fault points
 
   uint32_t clients = 6;

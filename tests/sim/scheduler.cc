@@ -11,14 +11,22 @@ namespace paxledger::sim {
 
 std::string_view EventKindName(EventKind kind) {
   switch (kind) {
-    case EventKind::kWork: return "work";
-    case EventKind::kTimer: return "timer";
-    case EventKind::kFrame: return "frame";
-    case EventKind::kDisk: return "disk";
-    case EventKind::kClient: return "client";
-    case EventKind::kFault: return "fault";
-    case EventKind::kConnection: return "connection";
-    case EventKind::kNote: return "note";
+    case EventKind::kWork:
+      return "work";
+    case EventKind::kTimer:
+      return "timer";
+    case EventKind::kFrame:
+      return "frame";
+    case EventKind::kDisk:
+      return "disk";
+    case EventKind::kClient:
+      return "client";
+    case EventKind::kFault:
+      return "fault";
+    case EventKind::kConnection:
+      return "connection";
+    case EventKind::kNote:
+      return "note";
   }
   return "?";
 }
@@ -125,7 +133,8 @@ void Scheduler::RunUntil(int64_t time_us) {
 
 void Scheduler::Note(EventKind kind, uint32_t node, uint32_t peer, const char* what, uint64_t a, uint64_t b,
                      uint64_t c, uint64_t d) {
-  trace_.Add(TraceRecord{now_us_, kind, static_cast<uint16_t>(node), static_cast<uint16_t>(peer), what, {a, b, c, d}});
+  trace_.Add(TraceRecord{
+      now_us_, kind, static_cast<uint16_t>(node), static_cast<uint16_t>(peer), what, {a, b, c, d}});
 }
 
 void SimExecutor::Post(absl::AnyInvocable<void()> work) {
@@ -133,7 +142,8 @@ void SimExecutor::Post(absl::AnyInvocable<void()> work) {
 }
 
 TimerId SimExecutor::After(absl::Duration delay, absl::AnyInvocable<void()> work) {
-  int64_t delay_us = std::max<int64_t>(0, absl::ToInt64Microseconds(absl::Ceil(delay, absl::Microseconds(1))));
+  int64_t delay_us =
+      std::max<int64_t>(0, absl::ToInt64Microseconds(absl::Ceil(delay, absl::Microseconds(1))));
   return scheduler_.After(delay_us, EventKind::kTimer, this, std::move(work));
 }
 

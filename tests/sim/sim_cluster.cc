@@ -32,7 +32,8 @@ NodeOptions SimCluster::OptionsOf(uint32_t machine) const {
   options.cluster_id = "simulated";
   options.data_centre = absl::StrCat("dc", machine);
   options.self = ReplicaId{static_cast<uint16_t>(machine)};
-  for (uint32_t m = 1; m <= plan_.data_centres; ++m) options.members.push_back(ReplicaId{static_cast<uint16_t>(m)});
+  for (uint32_t m = 1; m <= plan_.data_centres; ++m)
+    options.members.push_back(ReplicaId{static_cast<uint16_t>(m)});
   options.shards = plan_.shards;
   options.genesis = Sha256("simulated genesis");
   options.checkpoint_commands = plan_.checkpoint_commands;

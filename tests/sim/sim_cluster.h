@@ -44,7 +44,9 @@ class SimCluster {
   /// Counts the processes that ran on the machine.
   uint64_t life(uint32_t machine) const { return machines_[machine].lives; }
   bool running(uint32_t machine) const { return machines_[machine].process != nullptr; }
-  bool paused(uint32_t machine) const { return running(machine) && machines_[machine].process->strand.paused(); }
+  bool paused(uint32_t machine) const {
+    return running(machine) && machines_[machine].process->strand.paused();
+  }
   const SimDisk& disk(uint32_t machine) const { return machines_[machine].disk; }
 
   // Hooks of the checkers and clients.

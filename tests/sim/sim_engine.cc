@@ -46,7 +46,8 @@ void SimDisk::BeforeChange() {
   open_cursors_.clear();
 }
 
-void SimDisk::Set(Table table, const std::string& key, std::optional<std::string> value, std::vector<Old>* undo) {
+void SimDisk::Set(Table table, const std::string& key, std::optional<std::string> value,
+                  std::vector<Old>* undo) {
   Rows& rows = tables_[static_cast<size_t>(table)];
   auto at = rows.find(key);
   if (undo != nullptr) {
@@ -135,7 +136,8 @@ void SimEngine::StartWriter() {
   scheduler_.After(1, EventKind::kDisk, nullptr, [this] {
     if (crashed_) return;
     size_t count = waiting_.size();
-    bool sync = std::ranges::any_of(waiting_, [](const Waiting& w) { return w.durability == Durability::kSync; });
+    bool sync =
+        std::ranges::any_of(waiting_, [](const Waiting& w) { return w.durability == Durability::kSync; });
     int64_t delay = profile_.lazy_us;
     if (sync) {
       delay = random_.Between(profile_.sync_us_min, profile_.sync_us_max);

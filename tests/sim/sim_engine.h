@@ -21,9 +21,9 @@ using Rows = absl::btree_map<std::string, std::string>;
 struct DiskProfile {
   int64_t sync_us_min = 300;
   int64_t sync_us_max = 2'000;
-  uint32_t slow_per_thousand = 5;      // syncs that take up to `slow_us_max`
+  uint32_t slow_per_thousand = 5;  // syncs that take up to `slow_us_max`
   int64_t slow_us_max = 60'000;
-  int64_t lazy_us = 30;                // until an unsynced batch is readable
+  int64_t lazy_us = 30;  // until an unsynced batch is readable
   int64_t ingest_us_max = 4'000;
 };
 
@@ -108,7 +108,7 @@ class SimEngine : public Engine {
   SimDisk& disk_;
   DiskProfile profile_;
   Random random_;
-  std::deque<Waiting> waiting_;  // one per batch whose `done` was not called, the newest last
+  std::deque<Waiting> waiting_;               // one per batch whose `done` was not called, the newest last
   std::vector<std::shared_ptr<File>> files_;  // being ingested
   bool writing_ = false;
   bool crashed_ = false;

@@ -33,30 +33,37 @@ struct MessageNote {
     trace.Mix(m.yours.promised.packed ^ (m.yours.accepted.packed << 1) ^ Head(m.yours.digest));
     trace.Mix(m.chosen.value ^ (m.value != nullptr ? m.value->size() << 32 : 0));
     if (m.proposed.none()) {
-      Note("paxos record: shard, index, accepted, chosen", m.shard.value, m.index.value, m.mine.accepted.packed,
-           m.chosen.value);
+      Note("paxos record: shard, index, accepted, chosen", m.shard.value, m.index.value,
+           m.mine.accepted.packed, m.chosen.value);
     } else {
       Note("paxos proposal: shard, index, ballot, chosen", m.shard.value, m.index.value, m.proposed.packed,
            m.chosen.value);
     }
   }
-  void operator()(const FetchRequest& m) const { Note("fetch: shard, from, to", m.shard.value, m.from.value, m.to.value); }
+  void operator()(const FetchRequest& m) const {
+    Note("fetch: shard, from, to", m.shard.value, m.from.value, m.to.value);
+  }
   void operator()(const FetchAnswer& m) const {
     uint64_t bytes = 0;
     for (const ChosenValue& entry : m.entries) bytes += entry.value->size();
     Note("fetched: shard, entries, first, bytes", m.shard.value, m.entries.size(),
          m.entries.empty() ? 0 : m.entries.front().index.value, bytes);
   }
-  void operator()(const BarrierRequest& m) const { Note("barrier asked: shard, round", m.shard.value, m.round); }
+  void operator()(const BarrierRequest& m) const {
+    Note("barrier asked: shard, round", m.shard.value, m.round);
+  }
   void operator()(const BarrierAnswer& m) const {
-    Note("barrier answered: shard, round, highest, chosen", m.shard.value, m.round, m.highest.value, m.chosen.value);
+    Note("barrier answered: shard, round, highest, chosen", m.shard.value, m.round, m.highest.value,
+         m.chosen.value);
   }
   void operator()(const ForwardedCommands& m) const {
     uint64_t bytes = 0;
     for (const SharedBytes& command : m.commands) bytes += command->size();
     Note("forwarded: shard, hops, commands, bytes", m.shard.value, m.hops, m.commands.size(), bytes);
   }
-  void operator()(const AppMessage& m) const { Note("app: machine, bytes, hash", m.machine, m.bytes.size(), Checksum64(m.bytes)); }
+  void operator()(const AppMessage& m) const {
+    Note("app: machine, bytes, hash", m.machine, m.bytes.size(), Checksum64(m.bytes));
+  }
 };
 
 }  // namespace
@@ -97,9 +104,11 @@ void SimNetwork::Leave(uint32_t node, Death death) {
     Connection& connection = ConnectionOf(node, peer);
     connection.up[node < peer ? 0 : 1] = false;
     LinkOf(peer, node).stalled.clear();
-    int64_t notice = death == Death::kReset ? Delay() : random_.Between(profile_.idle_us_max / 2, profile_.idle_us_max);
+    int64_t notice =
+        death == Death::kReset ? Delay() : random_.Between(profile_.idle_us_max / 2, profile_.idle_us_max);
     uint64_t epoch = connection.epoch;
-    scheduler_.After(notice, EventKind::kConnection, nullptr, [this, node, peer, epoch] { LoseSide(peer, node, epoch); });
+    scheduler_.After(notice, EventKind::kConnection, nullptr,
+                     [this, node, peer, epoch] { LoseSide(peer, node, epoch); });
   }
 }
 
@@ -162,9 +171,8 @@ void SimNetwork::LoseSide(uint32_t node, uint32_t peer, uint64_t epoch) {
     scheduler_.Note(EventKind::kConnection, node, peer, "connection lost");
     SimTransport* transport = transports_[node];
     if (transport != nullptr) {
-      transport->strand_.Take([transport, peer] {
-        transport->listener_->OnPeerDown(ReplicaId{static_cast<uint16_t>(peer)});
-      });
+      transport->strand_.Take(
+          [transport, peer] { transport->listener_->OnPeerDown(ReplicaId{static_cast<uint16_t>(peer)}); });
     }
   }
   Dial(node, peer);
@@ -194,7 +202,8 @@ void SimNetwork::Greet(uint32_t a, uint32_t b) {
     ConnectionOf(a, b).dialling = false;
     return;
   }
-  bool reachable = !LinkOf(a, b).cut && !LinkOf(b, a).cut && !first->strand_.paused() && !second->strand_.paused();
+  bool reachable =
+      !LinkOf(a, b).cut && !LinkOf(b, a).cut && !first->strand_.paused() && !second->strand_.paused();
   if (!reachable) {
     DialAgain(a, b);
     return;
@@ -249,15 +258,17 @@ void SimNetwork::SendFrame(uint32_t from, uint32_t to, std::vector<PeerMessage> 
   }
   if (profile_.loss_per_million > 0 && !messages.empty()) {
     size_t before = messages.size();
-    std::erase_if(messages, [&](const PeerMessage&) { return random_.Chance(profile_.loss_per_million, 1'000'000); });
+    std::erase_if(messages,
+                  [&](const PeerMessage&) { return random_.Chance(profile_.loss_per_million, 1'000'000); });
     lost_ += before - messages.size();
     if (messages.empty()) return;
   }
   if (profile_.reset_per_million > 0 && random_.Chance(profile_.reset_per_million, 1'000'000)) {
     lost_ += messages.size();
-    scheduler_.After(0, EventKind::kConnection, nullptr, [this, from, to, epoch = ConnectionOf(from, to).epoch] {
-      if (ConnectionOf(from, to).epoch == epoch) Reset(from, to);
-    });
+    scheduler_.After(0, EventKind::kConnection, nullptr,
+                     [this, from, to, epoch = ConnectionOf(from, to).epoch] {
+                       if (ConnectionOf(from, to).epoch == epoch) Reset(from, to);
+                     });
     return;
   }
   ++frames_;
@@ -273,8 +284,9 @@ void SimNetwork::SendFrame(uint32_t from, uint32_t to, std::vector<PeerMessage> 
 void SimNetwork::Carry(uint32_t from, uint32_t to, Frame frame) {
   Link& link = LinkOf(from, to);
   link.last_arrival_us = std::max(link.last_arrival_us, scheduler_.now_us() + Delay());
-  scheduler_.At(link.last_arrival_us, EventKind::kFrame, nullptr,
-                [this, from, to, frame = std::move(frame)]() mutable { Deliver(from, to, std::move(frame)); });
+  scheduler_.At(
+      link.last_arrival_us, EventKind::kFrame, nullptr,
+      [this, from, to, frame = std::move(frame)]() mutable { Deliver(from, to, std::move(frame)); });
 }
 
 void SimNetwork::Deliver(uint32_t from, uint32_t to, Frame frame) {
@@ -304,7 +316,8 @@ void SimTransport::Listen(TransportListener& listener, Incarnation incarnation) 
 
 void SimTransport::Beat() {
   for (uint32_t peer = 1; peer <= network_.nodes_; ++peer) {
-    if (network_.SeesUp(strand_.node(), peer)) network_.SendFrame(strand_.node(), peer, {}, clock_.WallMicros());
+    if (network_.SeesUp(strand_.node(), peer))
+      network_.SendFrame(strand_.node(), peer, {}, clock_.WallMicros());
   }
   strand_.After(kHeartbeat, [this] { Beat(); });
 }

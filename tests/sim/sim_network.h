@@ -15,13 +15,13 @@ namespace paxledger::sim {
 
 /// How the wide-area network behaves between any two data centres.
 struct NetworkProfile {
-  int64_t delay_us_min = 200;          // one way
+  int64_t delay_us_min = 200;  // one way
   int64_t delay_us_max = 3'000;
-  uint32_t tail_per_thousand = 10;     // frames that take up to `tail_us_max` longer
+  uint32_t tail_per_thousand = 10;  // frames that take up to `tail_us_max` longer
   int64_t tail_us_max = 30'000;
-  uint32_t loss_per_million = 0;       // messages lost out of a frame (a full queue)
-  uint32_t reset_per_million = 0;      // frames that take their connection with them
-  int64_t idle_us_max = 2'000'000;     // silence after which a connection is given up
+  uint32_t loss_per_million = 0;    // messages lost out of a frame (a full queue)
+  uint32_t reset_per_million = 0;   // frames that take their connection with them
+  int64_t idle_us_max = 2'000'000;  // silence after which a connection is given up
   int64_t reconnect_us_min = 20'000;
   int64_t reconnect_us_max = 300'000;
 };
@@ -70,7 +70,7 @@ class SimNetwork {
     std::vector<Frame> stalled;
   };
   struct Connection {
-    uint64_t epoch = 0;  // 0: never
+    uint64_t epoch = 0;           // 0: never
     bool up[2] = {false, false};  // as the lower and the higher node see it
     bool dialling = false;
   };

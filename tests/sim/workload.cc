@@ -164,7 +164,8 @@ Task<Workload::Fate> Workload::OneTry(uint32_t machine, History::BodyId body, st
   cluster_.scheduler().Note(EventKind::kClient, machine, 0, "asks for: id, body", body.id, body.body);
   if (!token->empty() && random_.Chance(1, 2)) {
     LedgerKey key{kLedger, history_.BodyOf(body).id};
-    Door::Send<absl::StatusOr<TransferRead>> send = [key, sent = *token](Node& node, Deadline deadline, auto done) {
+    Door::Send<absl::StatusOr<TransferRead>> send = [key, sent = *token](Node& node, Deadline deadline,
+                                                                         auto done) {
       node.ReadTransaction(key, sent, deadline, std::move(done));
     };
     absl::StatusOr<absl::StatusOr<TransferRead>> read = co_await door_.Call(machine, std::move(send));
@@ -185,9 +186,11 @@ Task<Workload::Fate> Workload::OneTry(uint32_t machine, History::BodyId body, st
   co_return NoteResult(body, results->front(), token);
 }
 
-Workload::Fate Workload::NoteResult(History::BodyId body, const TransactionResult& result, std::string* token) {
+Workload::Fate Workload::NoteResult(History::BodyId body, const TransactionResult& result,
+                                    std::string* token) {
   cluster_.scheduler().Note(EventKind::kClient, 0, 0, "is told: id, body, state, time", body.id, body.body,
-                            static_cast<uint64_t>(result.state), static_cast<uint64_t>(result.committed_at.value));
+                            static_cast<uint64_t>(result.state),
+                            static_cast<uint64_t>(result.committed_at.value));
   switch (result.state) {
     case TransactionState::kCommitted:
     case TransactionState::kRefused:

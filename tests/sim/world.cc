@@ -17,7 +17,8 @@ namespace paxledger::sim {
 namespace {
 
 constexpr int64_t kSetupUsMax = 60'000'000;
-constexpr int64_t kSettleUsMax = 90'000'000;  // liveness: after the faults end, everything has an outcome by then
+constexpr int64_t kSettleUsMax =
+    90'000'000;  // liveness: after the faults end, everything has an outcome by then
 constexpr int64_t kLookUs = 100'000;
 constexpr size_t kLinesShown = 60;
 
@@ -107,7 +108,8 @@ class World {
     faults_.StopAndHeal();
     marks_.set_faults_per_thousand(0);
     workload_.Finish();
-    RunUntil(kSettleUsMax, [this] { return workload_.finished(); }, "a client was not told an outcome in time");
+    RunUntil(
+        kSettleUsMax, [this] { return workload_.finished(); }, "a client was not told an outcome in time");
     RunUntil(kSettleUsMax, [this] { return NothingInDoubt(); }, "a transaction stays in doubt");
     for (uint32_t machine = 1; machine <= cluster_.size(); ++machine) {
       if (cluster_.serving(machine)) workload_.Look(machine);

@@ -11,7 +11,7 @@ namespace paxledger::sim {
 struct SimReport {
   std::string failure;  // empty: everything held
   std::string plan;
-  uint64_t hash = 0;    // of everything that happened
+  uint64_t hash = 0;  // of everything that happened
   uint64_t events = 0;
   uint64_t requests = 0;
   uint64_t committed = 0;

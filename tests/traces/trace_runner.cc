@@ -79,8 +79,9 @@ class Script {
     if (world_ != nullptr) {
       for (const CoreWorld::ChosenFact& fact : world_->Chosen()) {
         if (!shown_.insert(fact.index.value).second) continue;
-        Show(absl::StrFormat("index %d: %s chosen at %s, owner %s", fact.index.value, CoreWorld::ValueName(fact.value),
-                             BallotName(fact.at), OwnerName(PeekEnvelope(*fact.value).owner)));
+        Show(absl::StrFormat("index %d: %s chosen at %s, owner %s", fact.index.value,
+                             CoreWorld::ValueName(fact.value), BallotName(fact.at),
+                             OwnerName(PeekEnvelope(*fact.value).owner)));
       }
     }
     return std::exchange(output_, {});
@@ -98,7 +99,8 @@ class Script {
     Pair pair;
     std::string text;
     if (!(in >> text)) return pair;
-    if (std::sscanf(text.c_str(), "%hu->%hu", &pair.from, &pair.to) != 2) ADD_FAILURE() << "not a pair: " << text;
+    if (std::sscanf(text.c_str(), "%hu->%hu", &pair.from, &pair.to) != 2)
+      ADD_FAILURE() << "not a pair: " << text;
     if (size_t count = 0; in >> count) pair.count = count;
     return pair;
   }
@@ -235,7 +237,8 @@ class Script {
     for (uint32_t r = 1; r <= world_->replicas(); ++r) {
       std::string line = absl::StrCat("replica ", r, ":");
       if (world_->up(r)) {
-        absl::StrAppend(&line, " chosen ", world_->log(r).chosen().value, " owner ", OwnerName(world_->log(r).owner()));
+        absl::StrAppend(&line, " chosen ", world_->log(r).chosen().value, " owner ",
+                        OwnerName(world_->log(r).owner()));
         if (!world_->log(r).voting()) line += " refuses to vote";
       } else {
         line += " down";

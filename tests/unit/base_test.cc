@@ -46,8 +46,9 @@ TEST(Bytes, AnyCutIsNoticed) {
 }
 
 TEST(Bytes, VarintHasOneEncoding) {
-  for (std::string_view bad : {std::string_view("\x80\x00", 2), std::string_view("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10),
-                               std::string_view("\x80", 1)}) {
+  for (std::string_view bad :
+       {std::string_view("\x80\x00", 2), std::string_view("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10),
+        std::string_view("\x80", 1)}) {
     ByteReader reader(bad);
     reader.Varint();
     EXPECT_FALSE(reader.ok());

@@ -14,8 +14,8 @@ class CoreRandom : public testing::TestWithParam<uint32_t> {};
 TEST_P(CoreRandom, KeepsEveryRuleAndDecidesEverythingInCalm) {
   CoreRunReport report = RunCore({.replicas = GetParam(), .seed = 1, .steps = 300'000});
   EXPECT_EQ(report.failure, "") << "world " << report.failed_world << ", step " << report.failed_step
-                                << "; replay: ledger-sim --core-world " << report.failed_world << " --replicas "
-                                << GetParam();
+                                << "; replay: ledger-sim --core-world " << report.failed_world
+                                << " --replicas " << GetParam();
   EXPECT_GT(report.chosen, report.steps / 100) << "the worlds do hardly anything";
   EXPECT_GT(report.reads, 100U);
   EXPECT_GT(report.crashes, 100U);

@@ -20,8 +20,8 @@ TEST(Log, WritesOneLineWithTimeLevelComponentMessageAndFields) {
 }
 
 TEST(Log, EscapesWhatWouldBreakTheLine) {
-  std::string line =
-      Logged([] { Log(LogLevel::kInfo, "api", "a \"bad\"\nline").With("path", "a \"b\"\n").With("empty", ""); });
+  std::string line = Logged(
+      [] { Log(LogLevel::kInfo, "api", "a \"bad\"\nline").With("path", "a \"b\"\n").With("empty", ""); });
   EXPECT_THAT(line, testing::EndsWith("api: a \"bad\"\\nline path=\"a \\\"b\\\"\\n\" empty=\"\"\n"));
 }
 

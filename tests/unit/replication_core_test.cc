@@ -37,7 +37,8 @@ TEST(EnvelopeTest, ReadsBackWhatWasWritten) {
 }
 
 TEST(EnvelopeTest, RefusesEveryCutAndOtherVersions) {
-  std::string value = EncodeEnvelope(Owner{kTwo, Incarnation{77}}, 1, {EncodeCommand(MachineId::kTxn, "command")});
+  std::string value =
+      EncodeEnvelope(Owner{kTwo, Incarnation{77}}, 1, {EncodeCommand(MachineId::kTxn, "command")});
   for (size_t cut = 0; cut < value.size(); ++cut) {
     EXPECT_FALSE(DecodeEnvelope(std::string_view(value).substr(0, cut)).ok()) << cut;
   }
@@ -89,13 +90,15 @@ TEST(BarrierTest, AReadJoinsOnlyARoundThatWasNotSentYet) {
   uint64_t first = barrier.Read(1, LogIndex{5}, LogIndex{5}, 0).broadcast->round;
   EXPECT_FALSE(barrier.Read(2, LogIndex{5}, LogIndex{5}, 1).broadcast.has_value());
   EXPECT_FALSE(barrier.Read(3, LogIndex{5}, LogIndex{5}, 2).broadcast.has_value());
-  BarrierEffects end = barrier.Answer(1, {ShardId{0}, first, LogIndex{5}, LogIndex{5}}, LogIndex{5}, LogIndex{5}, 3);
+  BarrierEffects end =
+      barrier.Answer(1, {ShardId{0}, first, LogIndex{5}, LogIndex{5}}, LogIndex{5}, LogIndex{5}, 3);
   EXPECT_EQ(end.ready, std::vector<ReadTicket>({1}));
   ASSERT_TRUE(end.broadcast.has_value()) << "the others share the next round";
-  EXPECT_TRUE(barrier.Answer(2, {ShardId{0}, first, LogIndex{5}, LogIndex{5}}, LogIndex{5}, LogIndex{5}, 4).ready.empty())
+  EXPECT_TRUE(barrier.Answer(2, {ShardId{0}, first, LogIndex{5}, LogIndex{5}}, LogIndex{5}, LogIndex{5}, 4)
+                  .ready.empty())
       << "an answer to an older round counts for nothing";
-  BarrierEffects next =
-      barrier.Answer(2, {ShardId{0}, end.broadcast->round, LogIndex{5}, LogIndex{5}}, LogIndex{5}, LogIndex{5}, 5);
+  BarrierEffects next = barrier.Answer(2, {ShardId{0}, end.broadcast->round, LogIndex{5}, LogIndex{5}},
+                                       LogIndex{5}, LogIndex{5}, 5);
   EXPECT_EQ(next.ready, std::vector<ReadTicket>({2, 3}));
 }
 
