@@ -69,8 +69,9 @@ struct ClientCounters {
 /// within a budget and failover. A refused connection moves a request to the next data centre at once, a lost
 /// or late answer and a 503 or 429 that says `retryable` do after a pause; of a 202 the Location is read
 /// (which drives recovery, transactions.md rule 18) and the request then sent again under its id. An empty
-/// budget delays retries, so that a cluster in trouble is not hit harder. Owns:    its sockets and its event
-/// loop. Threads: one. `Send` only notes the request; all happens, callbacks too, inside `Run` and `Call`.
+/// budget delays retries, so that a cluster in trouble is not hit harder.
+/// Owns:    its sockets and its event loop.
+/// Threads: one. `Send` only notes the request; all happens, callbacks too, inside `Run` and `Call`.
 class Client {
  public:
   /// Errors: kInvalidArgument  an endpoint is no https URL, or the CA file cannot be read

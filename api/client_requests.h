@@ -65,7 +65,8 @@ std::string ProblemCode(std::string_view body);
 
 /// Makes transaction ids whose home is the debit account's shard, so that the home is no further participant:
 /// a ULID (48 bits of milliseconds, then 80 random ones that count up within the millisecond; 26 characters)
-/// as stem. Threads: one owner.
+/// as stem.
+/// Threads: one owner.
 class TransferIds {
  public:
   TransferIds(std::string ledger, uint32_t shards, uint64_t seed)

@@ -15,7 +15,8 @@ namespace paxledger {
 
 /// How a node's strand hands answers to one thread of the HTTPS door: a burst of them costs one wake-up.
 /// Owns:    what was posted and has not run. Outlives both sides by being shared; what comes after Close is
-/// dropped. Threads: `Post` from any; all else from the thread that serves the queue.
+///          dropped.
+/// Threads: `Post` from any; all else from the thread that serves the queue.
 class HandoverQueue {
  public:
   /// Somebody who waits for an answer.

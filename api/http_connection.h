@@ -35,8 +35,9 @@ struct ConnectionShared {
 };
 
 /// One client: reads requests, has them done and writes the answers, one after the other, so that pipelined
-/// requests are answered in their order. Slow and silent clients are cut off by deadlines. Owns:    its
-/// socket. Borrows `shared`. Threads: the thread of `shared`.
+/// requests are answered in their order. Slow and silent clients are cut off by deadlines.
+/// Owns:    its socket. Borrows `shared`.
+/// Threads: the thread of `shared`.
 class HttpConnection {
  public:
   HttpConnection(boost::asio::ip::tcp::socket socket, boost::asio::ssl::context& tls,

@@ -18,8 +18,8 @@ class JsonValue;
 /// A JSON text (RFC 8259) that was checked as a whole and can be walked without building a tree. Stricter
 /// than most parsers, since money depends on it: a member name may come once in an object, UTF-8 must be
 /// valid and without lone surrogates, depth and size are bounded. Numbers stay text, so nothing is rounded,
-/// and every value knows its source, so that metadata is kept as the client wrote it. Owns:    an index over
-/// the text, used again by the next Parse. Borrows the text.
+/// and every value knows its source, so that metadata is kept as the client wrote it.
+/// Owns:    an index over the text, used again by the next Parse. Borrows the text.
 class JsonDocument {
  public:
   /// Errors: kInvalidArgument  no JSON text, or against the rules above; the message names the place

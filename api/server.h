@@ -35,9 +35,9 @@ struct ApiServerOptions {
 };
 
 /// The HTTPS door (api.md): TLS, HTTP/1.1, JSON and the keys of clients on threads of its own;
-/// `LedgerService` answers. Owns:    its threads and connections. Borrows service, clock and metrics, which
-/// must outlive it; the service may
-///          answer after `Stop`, and nobody hears it.
+/// `LedgerService` answers.
+/// Owns:    its threads and connections. Borrows service, clock and metrics, which must outlive it; the
+///          service may answer after `Stop`, and nobody hears it.
 /// Threads: one caller, never one of its own threads.
 class ApiServer {
  public:
@@ -56,7 +56,8 @@ class ApiServer {
   uint16_t port() const;
   void Start();
   /// Accepts nobody new, says "not ready", closes idle connections and waits until the requests in flight are
-  /// answered. Errors: kDeadlineExceeded  some were still open after `timeout`; `Stop` cuts them off
+  /// answered.
+  /// Errors: kDeadlineExceeded  some were still open after `timeout`; `Stop` cuts them off
   [[nodiscard]] absl::Status Drain(absl::Duration timeout);
   /// Closes what is open and joins the threads. Does nothing the second time.
   void Stop();

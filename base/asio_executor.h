@@ -12,9 +12,9 @@ namespace paxledger {
 
 /// The strand of a node: one `io_context` that exactly one thread runs. What is posted while the strand is
 /// busy or asleep is gathered and run by one handler, so that a burst of closures costs one hop between
-/// threads. Owns:    the queue and a timer wheel. Borrows the context, which must outlive it; what was not
-/// run by then is dropped.
-///          It does not keep `run()` from returning: the owner holds a work guard.
+/// threads.
+/// Owns:    the queue and a timer wheel. Borrows the context, which must outlive it; what was not run by then
+///          is dropped. It does not keep `run()` from returning: the owner holds a work guard.
 /// Threads: `Post` from any; all else from the thread that runs the context, or before it runs.
 class AsioExecutor : public Executor {
  public:

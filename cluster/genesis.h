@@ -45,7 +45,8 @@ absl::StatusOr<Genesis> ParseGenesis(std::string_view json, std::string_view sou
 std::string FormatGenesis(const Genesis& genesis);
 
 /// The value at index 0 of every shard: SHA-256 over the canonical encoding. Addresses are not part of it:
-/// they say where a node is found today, not what the cluster is. Format:  docs/formats.md#genesis
+/// they say where a node is found today, not what the cluster is.
+/// Format:  docs/formats.md#genesis
 Digest GenesisDigest(const Genesis& genesis);
 
 }  // namespace paxledger

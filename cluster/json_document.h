@@ -13,8 +13,9 @@ class Message;
 namespace paxledger {
 
 /// Reads `json` into `document`. A key that the message does not have is an error: a misspelt one must not be
-/// ignored. Errors: kInvalidArgument  malformed JSON, an unknown key, a wrong type; the text names `source`
-/// and the key
+/// ignored.
+/// Errors: kInvalidArgument  malformed JSON, an unknown key, a wrong type; the text names `source` and the
+///           key
 [[nodiscard]] absl::Status ParseJsonDocument(std::string_view json, std::string_view source,
                                              google::protobuf::Message& document);
 

@@ -56,7 +56,8 @@ struct NodeSetup {
 ///         kNotFound, kPermissionDenied, kUnavailable  a file cannot be read
 absl::StatusOr<NodeSetup> LoadNodeSetup(const std::string& path);
 
-/// Splits "host:port". Errors: kInvalidArgument
+/// Splits "host:port".
+/// Errors: kInvalidArgument
 absl::StatusOr<std::pair<std::string, uint16_t>> ParseHostPort(std::string_view address);
 
 }  // namespace paxledger

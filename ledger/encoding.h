@@ -48,7 +48,8 @@ Amount ReadAmount(ByteReader& in);
 std::string_view ReadId(ByteReader& in);
 
 /// Each of these has one encoding per value. The readers check every bound (base/limits.h); what breaks one
-/// makes `in.ok()` false. Format:  docs/formats.md#canonical-encoding
+/// makes `in.ok()` false.
+/// Format:  docs/formats.md#canonical-encoding
 void WriteAccountSpec(ByteWriter& out, const AccountSpec& spec);
 AccountSpec ReadAccountSpec(ByteReader& in);
 void WriteAccount(ByteWriter& out, const Account& account);

@@ -39,8 +39,10 @@ struct CachedAccount {
 
 /// The accounts of one shard: a bounded cache over the rows in kState. Pinned are those that are newer than
 /// their row, those with reservations and clearing accounts; of the others, the ones not used lately are
-/// forgotten. Owns:    the accounts; a pointer stays good while the account is pinned, others until
-/// `EndEntry`. Threads: the node's strand. Format:  docs/formats.md#shard-state, #state-digest
+/// forgotten.
+/// Owns:    the accounts; a pointer stays good while the account is pinned, others until `EndEntry`.
+/// Threads: the node's strand.
+/// Format:  docs/formats.md#shard-state, #state-digest
 class AccountCache {
  public:
   AccountCache(ShardId shard, size_t clean_max, Engine& engine, Books& books, MultisetDigest& digest);

@@ -24,7 +24,8 @@ struct AssetBook {
 };
 
 /// Sums per asset, kept from the changes of accounts, whatever caused them: so they catch a posting that was
-/// forgotten. Threads: the node's strand.
+/// forgotten.
+/// Threads: the node's strand.
 class Books {
  public:
   /// The book of `asset`; it lives as long as this.

@@ -12,12 +12,13 @@
 
 namespace paxledger {
 
-/// Writes a shard's state to disk now and then, while entries go on being applied, and reads it back.
-/// First the rows of ids are ingested, which a reader at an older checkpoint ignores; when they are durable,
+/// Writes a shard's state to disk now and then, while entries go on being applied, and reads it back. First
+/// the rows of ids are ingested, which a reader at an older checkpoint ignores; when they are durable,
 /// everything else follows in one synced batch with the applied index. Synced, because the next checkpoint's
-/// rows keep only the version of this one beside their own: they must never outlive a lost batch. Owns: the
-/// order of these steps. Borrows state and engine. Threads: the node's strand. Format:
-/// docs/formats.md#shard-state
+/// rows keep only the version of this one beside their own: they must never outlive a lost batch.
+/// Owns:    the order of these steps. Borrows state and engine.
+/// Threads: the node's strand.
+/// Format:  docs/formats.md#shard-state
 class Checkpoints {
  public:
   Checkpoints(ShardState& state, Engine& engine, uint32_t commands_between);

@@ -37,7 +37,9 @@ enum class RowHint : uint8_t { kNone, kPossible };
 /// The index of finished ids of one shard: what changed since the last checkpoint in a hash table in memory,
 /// the rest in rows that were ingested as sorted files. A row holds two versions, the newest and the one as
 /// of the checkpoint before it, so that rows which were ingested for a checkpoint that a crash prevented are
-/// read as if they were not. Threads: the node's strand. Format:  docs/formats.md#shard-state, #state-digest
+/// read as if they were not.
+/// Threads: the node's strand.
+/// Format:  docs/formats.md#shard-state, #state-digest
 class IdIndex {
  public:
   IdIndex(ShardId shard, Engine& engine, MultisetDigest& digest);

@@ -18,18 +18,19 @@
 namespace paxledger {
 
 /// One data centre's part of a cluster: a replica of every shard with its state machine, and the gateway to
-/// all of them. Owns:    the replica and the machines. Borrows the ports. Threads: LedgerService from any;
-/// the rest, the constructor and destructor from the node's strand or while that stands
-///          still. When destroyed, the strand must not run anything of the node any more; what it holds may
-///          be dropped.
+/// all of them.
+/// Owns:    the replica and the machines. Borrows the ports.
+/// Threads: LedgerService from any; the rest, the constructor and destructor from the node's strand or while
+///          that stands still. When destroyed, the strand must not run anything of the node any more; what it
+///          holds may be dropped.
 class Node : public LedgerService {
  public:
   Node(NodeOptions options, ReplicaPorts ports);
   ~Node() override;
 
   /// Reads what the disk holds, and blocks meanwhile; call once. `ready` is called on the strand when the
-  /// transport may start (see Replica::Recover). Errors: kDataLoss  a row is damaged or missing: nothing was
-  /// started, `ready` is not called
+  /// transport may start (see Replica::Recover).
+  /// Errors: kDataLoss  a row is damaged or missing: nothing was started, `ready` is not called
   [[nodiscard]] absl::Status Recover(absl::AnyInvocable<void()> ready);
   /// Begins to serve, to catch up and to sweep for tries left behind. On the strand, when the transport was
   /// started.

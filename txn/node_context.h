@@ -69,7 +69,8 @@ class NodeContext {
                                     uint32_t attempt) {
     return replica_.Submit(shard, MachineId::kTxn, encoded, urgency, attempt);
   }
-  /// Read barriers of several shards beside each other; ok when all are. Errors: as Replica::ReadBarrier.
+  /// Read barriers of several shards beside each other; ok when all are.
+  /// Errors: as Replica::ReadBarrier.
   Task<absl::Status> BarrierAll(std::vector<ShardId> shards, Deadline deadline);
   /// Waits until the clock of `shard` is at least `at`, writing a Close where it is behind (rules 9 and 10).
   /// Errors: kDeadlineExceeded, kUnavailable, kResourceExhausted

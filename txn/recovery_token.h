@@ -13,7 +13,8 @@ namespace paxledger {
 
 /// What the Location of a 202 carries, so that a GET past the deadline can recover a try even if no shard
 /// ever saw its Prepare (transactions.md rule 18). It is not signed: whoever uses it must trust what the home
-/// recorded above it. Format:  docs/formats.md#recovery-token
+/// recorded above it.
+/// Format:  docs/formats.md#recovery-token
 struct RecoveryToken {
   Try of;
   std::vector<ShardId> participants;

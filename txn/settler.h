@@ -19,8 +19,8 @@ namespace paxledger {
 /// Brings tries of others to their end: what blocks a transaction (transactions.md rule 7), what a strong
 /// read finds committed (rule 10), what a gateway left behind (rule 18). Votes are read first; a Resolve is
 /// written only where none is recorded and only past deadline and grace; then the decision is finished at
-/// every participant. Each try is driven once at a time on a node, however many wait for it. Threads: the
-/// node's strand.
+/// every participant. Each try is driven once at a time on a node, however many wait for it.
+/// Threads: the node's strand.
 class Settler {
  public:
   explicit Settler(NodeContext& node);

@@ -14,7 +14,8 @@
 namespace paxledger {
 
 /// All that a shard's journal folds into, at the index `applied`. The state digest is over accounts, tries in
-/// doubt and finished ids; each of the three keeps its own part up to date. Threads: the node's strand.
+/// doubt and finished ids; each of the three keeps its own part up to date.
+/// Threads: the node's strand.
 struct ShardState {
   ShardState(const ShardMachineOptions& options, Engine& engine)
       : shard(options.shard),

@@ -10,7 +10,8 @@
 namespace paxledger {
 
 /// Kinds of row that a shard keeps in kState, all of them as of its last checkpoint. A key is the shard (32
-/// bits big-endian), the kind, and what the kind says. Format:  docs/formats.md#shard-state
+/// bits big-endian), the kind, and what the kind says.
+/// Format:  docs/formats.md#shard-state
 enum class StateRow : uint8_t {
   kHead = 1,     // nothing more: one row
   kAccount = 2,  // ledger key

@@ -10,7 +10,8 @@
 namespace paxledger {
 
 /// What is known here of one try: the votes of its participants, and where it is finished (transactions.md
-/// rules 2, 3). Pure; fed with votes in any order and any number of times. Threads: the node's strand.
+/// rules 2, 3). Pure; fed with votes in any order and any number of times.
+/// Threads: the node's strand.
 class Tally {
  public:
   enum class Standing : uint8_t {

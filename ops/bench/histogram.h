@@ -9,8 +9,9 @@
 namespace paxledger {
 
 /// Counts of values over a high dynamic range: buckets of powers of two, each cut into 128 equal parts.
-/// Values below 256 are exact, others within 1/128 (0.8 %). Units:   the caller's (microseconds); up to 2^40,
-/// larger ones count as that. Threads: one.
+/// Values below 256 are exact, others within 1/128 (0.8 %).
+/// Units:   the caller's (microseconds); up to 2^40, larger ones count as that.
+/// Threads: one.
 class Histogram {
  public:
   void Record(uint64_t value) {

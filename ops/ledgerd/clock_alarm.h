@@ -11,7 +11,8 @@ namespace paxledger {
 /// Looks once a second how far this node's clock is from its peers', and raises an alarm where that is more
 /// than transactions.md rule 9 bears (limits::kClockSkewMaxUs): a warning in the log, repeated each minute,
 /// and `paxledger_clock_alarm` beside `paxledger_clock_offset_us`. Borrows: all three; they outlive it, and
-/// it outlives the strand. Threads: the node's strand.
+/// it outlives the strand.
+/// Threads: the node's strand.
 class ClockAlarm {
  public:
   ClockAlarm(Executor& executor, Replica& replica, Metrics& metrics);

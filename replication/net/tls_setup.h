@@ -30,9 +30,9 @@ std::string PeerCertificateName(ReplicaId replica, std::string_view cluster_id);
 bool CertificateCarries(x509_st* certificate, std::string_view name);
 
 /// A context for both ends of connections between nodes: TLS 1.3, certificates on both sides, nothing
-/// resumed. Errors: kInvalidArgument  a file cannot be read, the key does not fit, or the certificate has
-/// expired, is not signed
-///                           by `files.ca` or does not carry `own_name`
+/// resumed.
+/// Errors: kInvalidArgument  a file cannot be read, the key does not fit, or the certificate has expired, is
+///           not signed by `files.ca` or does not carry `own_name`
 absl::StatusOr<TlsContext> MakePeerTlsContext(const TlsFiles& files, std::string_view own_name);
 
 }  // namespace paxledger

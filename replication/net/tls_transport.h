@@ -41,7 +41,8 @@ struct TlsTransportOptions {
 /// peer is up while that connection is greeted: both sides showed a certificate of the cluster's CA that
 /// carries their name, agreed on protocol and cluster, and admitted each other's incarnation. A connection
 /// that was silent for a second is closed; a lost one is dialled again at once, then with pauses from 20 ms,
-/// doubling to a second. Owns:    the connections. Borrows the context, clock and metrics, which outlive it.
+/// doubling to a second.
+/// Owns:    the connections. Borrows the context, clock and metrics, which outlive it.
 /// Threads: the one that runs `context`; so are all callbacks.
 /// Format:  docs/formats.md#peer-frames
 class TlsTransport : public Transport {

@@ -8,13 +8,15 @@
 namespace paxledger {
 
 /// A node's directory on disk, locked while this lives: LOCK, FORMAT, `db` (RocksDB), `ingest` (files on
-/// their way in). Format:  docs/formats.md#data-directory
+/// their way in).
+/// Format:  docs/formats.md#data-directory
 class DataDirectory {
  public:
   static constexpr int kFormat = 1;
 
   /// Makes the directory where it is missing, locks it, checks its format and removes what a crash left in
-  /// `ingest`. Errors: kUnavailable         another process uses the directory
+  /// `ingest`.
+  /// Errors: kUnavailable         another process uses the directory
   ///         kFailedPrecondition  a newer format, or a database without one
   ///         kDataLoss            FORMAT is damaged
   ///         kInternal            the file system refused

@@ -24,10 +24,10 @@ struct RocksEngineOptions {
 
 /// The engine on disk. One writer thread gathers the batches of all shards that came while the last write ran
 /// into one RocksDB write and at most one sync (group commit); a second thread makes and ingests files of
-/// sorted rows. Any failed or doubtful write or sync ends the process (consensus.md rule 2). Owns:    the
-/// data directory, locked against other processes, and its threads. Borrows the executor and the metrics.
-///          The destructor carries out what was queued; callbacks are then posted still, so the executor goes
-///          last.
+/// sorted rows. Any failed or doubtful write or sync ends the process (consensus.md rule 2).
+/// Owns:    the data directory, locked against other processes, and its threads. Borrows the executor and the
+///          metrics. The destructor carries out what was queued; callbacks are then posted still, so the
+///          executor goes last.
 /// Threads: as `Engine`.
 /// Format:  docs/formats.md#data-directory
 class RocksEngine : public Engine {
