@@ -266,6 +266,16 @@ def check_marks(tree):
                 tree.report(path, line_of(text, match.start()), "mark", f'no test names the mark "{match.group(1)}"')
 
 
+def check_formats(tree):
+    """A contract that names a format names a section that is there."""
+    sections = set(re.findall(r"^## ([\w-]+)$", tree.text.get("docs/formats.md", ""), re.M))
+    for path, text in tree.files(CODE + (".proto",)):
+        for match in re.finditer(r"docs/formats\.md((?:,? ?#[\w-]+)+)", text):
+            for name in re.findall(r"#([\w-]+)", match.group(1)):
+                if name not in sections:
+                    tree.report(path, line_of(text, match.start()), "format", f"docs/formats.md has no section {name}")
+
+
 def check_readmes(tree):
     for top in sorted(MAY_INCLUDE):
         if any(True for _ in tree.files(tops={top})) and f"{top}/README.md" not in tree.text:
@@ -273,7 +283,7 @@ def check_readmes(tree):
 
 
 CHECKS = (check_includes, check_core, check_hash_order, check_words, check_sizes, check_co_await, check_dead_files,
-          check_marks, check_readmes)
+          check_marks, check_formats, check_readmes)
 
 
 def findings(root):

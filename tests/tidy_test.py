@@ -109,6 +109,11 @@ class Tidy(unittest.TestCase):
         test = {"tests/CMakeLists.txt": "apply_test.cc", "tests/apply_test.cc": 'auto name = "apply.rare";\n'}
         self.assertEqual(self.rules({"ledger/apply.cc": marked, **test}), [])
 
+    def test_formats_are_written_down(self):
+        named = {"ledger/apply.h": "#pragma once\n/// Format:  docs/formats.md#account, #transfer\n"}
+        self.assertEqual(self.rules({**named, "docs/formats.md": "# Formats\n## account\n"}), ["format"])
+        self.assertEqual(self.rules({**named, "docs/formats.md": "## account\n## transfer\n"}), [])
+
     def test_readmes(self):
         self.assertEqual(self.rules({"txn/README.md": None}), ["readme"])
 

@@ -108,17 +108,17 @@ class Starts(unittest.TestCase):
         self.assertEqual(self.cluster.stop("dc1")[0], 0, self.cluster.log("dc1"))
         path = os.path.join(self.cluster.folder, "newer", "FORMAT")
         with open(path, "w", encoding="utf-8") as file:
-            file.write("2\n")
-        self.ends(DATA, "newer")
+            file.write("paxledger-data 2\n")
+        self.ends(DATA, "has format 2; this program knows formats up to 1")
 
     def test_genesis_of_a_newer_format(self):
         with open(self.cluster.genesis, encoding="utf-8") as file:
             text = file.read()
-        newer = os.path.join(self.cluster.folder, "newer.json")
+        newer = os.path.join(self.cluster.folder, "other.json")
         with open(newer, "w", encoding="utf-8") as file:
             file.write(text.replace('"format_version": 1', '"format_version": 2'))
         self.config_with(genesis=newer)
-        self.ends(DATA, "newer")
+        self.ends(DATA, "is newer than this program")
 
     def test_locked_data_directory(self):
         self.config_with(data_dir="locked")
