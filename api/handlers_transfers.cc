@@ -143,6 +143,10 @@ Task<HttpResponse> GetTransfer(ApiContext& context, Call call) {
   if (!read.has_value()) co_return AbandonedProblem(call.path);
   if (!read->ok()) co_return ReadProblem(read->status(), ApiCode::kTransferNotFound, call.path);
   const TransferRead& found = **read;
+  // With the token of a 202 whose id went to another body.
+  if (found.result.state == TransactionState::kConflict) {
+    co_return ProblemAt(ApiCode::kIdempotencyConflict, call.path);
+  }
   HttpResponse response;
   if (found.transaction.transfers.empty()) {
     // No shard ever saw the body; the token of a 202 said how it ended (transactions.md rule 18).
@@ -165,6 +169,10 @@ Task<HttpResponse> GetTransaction(ApiContext& context, Call call) {
   if (!read.has_value()) co_return AbandonedProblem(call.path);
   if (!read->ok()) co_return ReadProblem(read->status(), ApiCode::kTransferNotFound, call.path);
   const TransferRead& found = **read;
+  // With the token of a 202 whose id went to another body.
+  if (found.result.state == TransactionState::kConflict) {
+    co_return ProblemAt(ApiCode::kIdempotencyConflict, call.path);
+  }
   HttpResponse response;
   AppendTransaction(&response.body, call.id, found.transaction, found.result);
   AddToken({found.result}, &response);

@@ -226,6 +226,8 @@ TEST_F(ApiServerTest, ReadsTransfersAndTransactions) {
   ExpectProblem(client.Call("GET", "/v1/ledgers/main/transfers/pay-1~2"), 404, "transfer_not_found");
   ExpectProblem(client.Call("GET", "/v1/ledgers/main/transfers/nothing"), 404, "transfer_not_found");
   ExpectProblem(client.Call("GET", "/v1/ledgers/main/transfers/nothing?recovery=bad"), 400, "invalid_field");
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/transfers/nothing?recovery=taken"), 409,
+                "idempotency_conflict");
   answer = client.Call("GET", "/v1/ledgers/main/transfers/nothing?recovery=tok");
   EXPECT_THAT(answer.body, HasSubstr(R"({"id":"nothing","status":"aborted","refusal":null)"));
   answer = client.Call("GET", "/v1/ledgers/main/transactions/pay-1");

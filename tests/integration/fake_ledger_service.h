@@ -116,7 +116,7 @@ class FakeService : public LedgerService {
       if (token == "bad") return done(absl::InvalidArgumentError("token"));
       if (key.id != "pay-1" && token.empty()) return done(absl::NotFoundError("none"));
       TransferRead read;
-      read.result.state = TransactionState::kContended;
+      read.result.state = token == "taken" ? TransactionState::kConflict : TransactionState::kContended;
       if (key.id == "pay-1") {
         read.transaction = {key.ledger, key.id, {TransferOf("pay-1~0", "a"), TransferOf("pay-1~1", "b")}};
         read.result.state = TransactionState::kCommitted;
