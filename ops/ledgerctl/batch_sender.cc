@@ -164,6 +164,7 @@ void BatchSender::Settle(uint32_t item) {
 void BatchSender::Stop(absl::Status status) {
   status_ = std::move(status);
   stopped_ = true;
+  work_.on_tick(retried_);
   client_.Stop();
 }
 
