@@ -52,7 +52,7 @@ absl::Status Checkpoints::Recover() {
   if (!head->has_value()) return absl::OkStatus();
   uint64_t next_sequence = 0;
   if (absl::Status status = DecodeHead(**head, &next_sequence); !status.ok()) return status;
-  state_.ids.set_base(state_.applied);
+  if (absl::Status status = state_.ids.Recover(state_.applied); !status.ok()) return status;
   if (absl::Status status = state_.accounts.Recover(); !status.ok()) return status;
   return state_.tries.Recover(engine_, state_.accounts, next_sequence);
 }

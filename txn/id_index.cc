@@ -84,7 +84,15 @@ std::string IdIndex::RowKey(std::string_view key) const {
   return row;
 }
 
+absl::Status IdIndex::Recover(LogIndex base) {
+  base_ = base;
+  std::unique_ptr<EngineCursor> rows = engine_.Scan(Table::kTables, RowKey({}), PrefixEnd(RowKey({})));
+  for (; rows->valid() && !filter_.given_up(); rows->Next()) filter_.Add(rows->key().substr(kRowPrefixBytes));
+  return rows->status();
+}
+
 std::string IdIndex::ReadRow(std::string_view key) {
+  if (!filter_.MayContain(key)) return {};
   absl::StatusOr<std::optional<std::string>> row = engine_.Get(Table::kTables, RowKey(key));
   if (!row.ok()) StopOnDamage(row.status());
   if (!row->has_value()) return {};
@@ -132,6 +140,7 @@ void IdIndex::Put(std::string_view key, IdRecord record, LogIndex made_by, RowHi
         changed.entry = *std::move(entry);
       }
     }
+    if (changed.entry.records.empty()) filter_.Add(key);
     found = active_.emplace(std::string(key), std::move(changed)).first;
   }
   IdEntry& entry = found->second.entry;

@@ -12,6 +12,7 @@
 #include "base/strong_id.h"
 #include "replication/store/engine.h"
 #include "txn/command.h"
+#include "txn/id_filter.h"
 
 namespace paxledger {
 
@@ -56,8 +57,9 @@ class IdIndex {
   std::vector<EngineRow> Freeze();
   /// The checkpoint at `base` is complete: from now on its rows are true.
   void RowsWritten(LogIndex base);
-  /// After a restart: the checkpoint that was found.
-  void set_base(LogIndex base) { base_ = base; }
+  /// After a restart: the checkpoint that was found. Reads the keys of the rows, as many as the filter may hold.
+  /// Errors: kDataLoss  rows are missing
+  [[nodiscard]] absl::Status Recover(LogIndex base);
 
  private:
   struct Changed {
@@ -77,6 +79,7 @@ class IdIndex {
   LogIndex base_;
   Changes active_;
   Changes frozen_;  // of the checkpoint that is being written
+  IdFilter filter_;  // of all ids with a row, or a change
   IdEntry loaded_;  // the answer of `Find` where it came from disk
 };
 

@@ -24,7 +24,7 @@ struct NodeOptions {
   std::vector<ReplicaId> members;
   uint32_t shards = 0;
   Digest genesis;  // SHA-256 of the creation document
-  uint32_t checkpoint_commands = 8192;
+  uint32_t checkpoint_commands = 16384;
   size_t cached_accounts_max = 50'000;
 };
 
