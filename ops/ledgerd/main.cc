@@ -24,7 +24,7 @@ Exit codes:
   64  wrong command line
   65  data that is damaged, or of a newer format than this program knows
   69  a port is taken, or its address is not of this machine
-  70  refused by the peers: another cluster, another protocol, or a newer process of this replica is known
+  70  refused by the peers: they know a newer process of this replica (was its disk emptied, or an old image restored?)
   71  the machine refused: no permission, no space
   75  another process uses the data directory
   78  configuration: a wrong key or value, a file or a certificate that cannot be used

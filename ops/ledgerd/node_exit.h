@@ -9,7 +9,7 @@ enum class NodeExit : int {
   kUsage = 64,            // the command line
   kData = 65,             // data damaged, or of a newer format
   kPortTaken = 69,        // or an address that this machine does not have
-  kRefusedByPeers = 70,   // another cluster or protocol, or a newer process of this replica is known
+  kRefusedByPeers = 70,   // they know a newer process of this replica
   kMachine = 71,          // the file system or another part of the machine refused
   kDirectoryLocked = 75,  // another process uses the data directory
   kConfiguration = 78,    // a wrong key or value, a file or certificate that cannot be used
