@@ -35,8 +35,9 @@ bool Tally::See(ShardId shard, const Vote& vote) {
 
   switch (vote.kind) {
     case VoteKind::kFinished:
-      if (vote.of.attempt < of_.attempt) return false;  // what an earlier, aborted attempt left
-      // An aborted attempt is no outcome: a later one that was aborted only shows that this one is over.
+      // An outcome is the id's whatever attempt is asked about (rule 3); an aborted attempt is none.
+      if (vote.finished.kind == DecisionKind::kAborted && vote.of.attempt < of_.attempt) return false;
+      // A later attempt that was aborted only shows that this one is over.
       if (vote.finished.kind == DecisionKind::kAborted && vote.of.attempt > of_.attempt) {
         Supersede(vote.of.attempt);
       } else if (standing_ != Standing::kDecided) {
@@ -49,6 +50,8 @@ bool Tally::See(ShardId shard, const Vote& vote) {
       Finish(seat);
       break;
     case VoteKind::kSuperseded:
+      // What was told to a command of an earlier attempt may name this very one.
+      if (vote.of.attempt <= of_.attempt) return false;
       Supersede(vote.of.attempt);
       Finish(seat);  // it has released what it held of this attempt
       break;

@@ -58,6 +58,20 @@ TEST(Tally, ALaterAttemptProvesThatThisOneAborted) {
   EXPECT_EQ(tally.decided_try().attempt, 1u);
 }
 
+// An earlier attempt's command is told of this one; to take that for a later one would abort what may commit.
+TEST(Tally, IsNotSupersededByItself) {
+  Tally tally(Attempt(2), {kHome, kOther});
+  EXPECT_FALSE(tally.See(kOther, Of(VoteKind::kSuperseded, 2)));
+  EXPECT_EQ(tally.standing(), Tally::Standing::kOpen);
+  EXPECT_EQ(tally.Missing().size(), 2u);
+}
+
+TEST(Tally, AnOutcomeIsFinalWhateverAttemptItIsOf) {
+  Tally tally(Attempt(3), {kHome, kOther});
+  EXPECT_TRUE(tally.See(kOther, Finished(DecisionKind::kRefused, 2)));
+  EXPECT_EQ(tally.decided_try().attempt, 2u);
+}
+
 TEST(Tally, AFinishedShardTellsTheOutcomeAndItsAttempt) {
   Tally tally(Attempt(1), {kHome, kOther});
   EXPECT_TRUE(tally.See(kOther, Finished(DecisionKind::kCommitted, 2)));
