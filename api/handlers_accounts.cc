@@ -171,8 +171,10 @@ Task<HttpResponse> GetBalance(ApiContext& context, Call call) {
 Task<HttpResponse> GetAccounts(ApiContext& context, Call call) {
   ListQuery query = ReadListQuery(call);
   if (!query.errors.empty()) co_return RenderFieldErrors(std::move(query.errors), call.path);
+  // A local list could be older than the token; a strong one is ordered after everything that was answered.
+  ReadMode mode = call.after.value > 0 ? ReadMode::kStrong : call.mode;
   Answer<absl::StatusOr<AccountPage>> answer(context.queue);
-  context.service.ListAccounts(call.ledger, query.prefix, query.after, query.limit, call.mode, call.deadline,
+  context.service.ListAccounts(call.ledger, query.prefix, query.after, query.limit, mode, call.deadline,
                                answer.Callback());
   std::optional<absl::StatusOr<AccountPage>> read = co_await answer;
   if (!read.has_value()) co_return AbandonedProblem(call.path);
@@ -180,7 +182,9 @@ Task<HttpResponse> GetAccounts(ApiContext& context, Call call) {
   const AccountPage& page = **read;
   AccountCursor next{call.ledger, query.prefix, ""};
   if (!page.accounts.empty()) next.after = page.accounts.back().key.id;
-  co_return RenderAccountPage(page, EncodeCursor(next));
+  HttpResponse response = RenderAccountPage(page, EncodeCursor(next));
+  AddStaleness(mode, page.staleness_us, &response);
+  co_return response;
 }
 
 }  // namespace paxledger

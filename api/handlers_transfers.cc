@@ -85,6 +85,13 @@ std::optional<size_t> FindTransfer(const Transaction& transaction, const std::st
   return std::nullopt;
 }
 
+/// A transfer that named no asset is shown with that of its accounts.
+void NameAssets(const TransactionResult& result, Transaction* transaction) {
+  for (size_t i = 0; i < result.assets.size() && i < transaction->transfers.size(); ++i) {
+    if (transaction->transfers[i].asset.empty()) transaction->transfers[i].asset = result.assets[i];
+  }
+}
+
 std::string RecoveryToken(const Call& call) {
   const std::string* token = call.Parameter("recovery");
   return token == nullptr ? std::string() : *token;
@@ -104,6 +111,7 @@ Task<HttpResponse> PostTransfer(ApiContext& context, Call call) {
   std::optional<std::vector<TransactionResult>> results = co_await answer;
   if (!results.has_value()) co_return AbandonedProblem(call.path);
   Check(results->size() == 1, "every transaction has one result");
+  NameAssets(results->front(), &transaction);
   HttpResponse response = RenderPosted(transaction, results->front(), TransferPath(transaction));
   AddToken(*results, &response);
   co_return response;
@@ -142,7 +150,8 @@ Task<HttpResponse> GetTransfer(ApiContext& context, Call call) {
   std::optional<absl::StatusOr<TransferRead>> read = co_await answer;
   if (!read.has_value()) co_return AbandonedProblem(call.path);
   if (!read->ok()) co_return ReadProblem(read->status(), ApiCode::kTransferNotFound, call.path);
-  const TransferRead& found = **read;
+  TransferRead& found = **read;
+  NameAssets(found.result, &found.transaction);
   // With the token of a 202 whose id went to another body.
   if (found.result.state == TransactionState::kConflict) {
     co_return ProblemAt(ApiCode::kIdempotencyConflict, call.path);
@@ -168,7 +177,8 @@ Task<HttpResponse> GetTransaction(ApiContext& context, Call call) {
   std::optional<absl::StatusOr<TransferRead>> read = co_await answer;
   if (!read.has_value()) co_return AbandonedProblem(call.path);
   if (!read->ok()) co_return ReadProblem(read->status(), ApiCode::kTransferNotFound, call.path);
-  const TransferRead& found = **read;
+  TransferRead& found = **read;
+  NameAssets(found.result, &found.transaction);
   // With the token of a 202 whose id went to another body.
   if (found.result.state == TransactionState::kConflict) {
     co_return ProblemAt(ApiCode::kIdempotencyConflict, call.path);

@@ -402,6 +402,7 @@ void Coordinator::AnswerDecided(Run& run) {
   result.transfer = decision.transfer;
   result.committed_at = decision.committed_at;
   result.shards = run.tally().participants();
+  result.assets = UnnamedAssets(node_, run.body);
   result.replayed = run.known_before || run.watch.replayed();
   Answer(run, std::move(result));
 }

@@ -48,6 +48,9 @@ struct TransactionResult {
   std::vector<ShardId> shards;  // participants
   bool replayed = false;        // the id had this outcome before the call
   std::string recovery_token;   // where in doubt: opaque (rule 18), URL-safe
+  /// Where decided, and some transfer named no asset: the assets of the accounts, one for each transfer; empty strings where
+  /// an account does not exist.
+  std::vector<std::string> assets;
 };
 
 /// How a read is ordered (api.md, consistency).
@@ -67,6 +70,7 @@ struct TransferRead {
 struct AccountPage {
   std::vector<AccountRow> accounts;  // in order of id
   bool has_more = false;
+  int64_t staleness_us = 0;  // of a local list: the age of the oldest shard's newest entry
 };
 
 /// One shard as this data centre sees it.

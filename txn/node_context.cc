@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "base/limits.h"
+#include "txn/placement.h"
 
 namespace paxledger {
 
@@ -128,6 +129,19 @@ absl::StatusOr<Transaction> ReadBody(NodeContext& node, ShardId shard, const Tra
     if (body != nullptr) return *body;
   }
   return absl::DataLossError("the journal entry does not hold the transaction that the index names");
+}
+
+std::vector<std::string> UnnamedAssets(NodeContext& node, const Transaction& body) {
+  bool all_named = std::all_of(body.transfers.begin(), body.transfers.end(),
+                               [](const Transfer& transfer) { return !transfer.asset.empty(); });
+  if (all_named) return {};
+  std::vector<std::string> assets;
+  for (const Transfer& transfer : body.transfers) {
+    ShardId shard = ShardOfAccount(body.ledger, transfer.debit_account, node.shards());
+    const Account* account = node.machine(shard).FindAccount({body.ledger, transfer.debit_account});
+    assets.push_back(account == nullptr ? transfer.asset : account->spec.asset);
+  }
+  return assets;
 }
 
 void AskMachines(NodeContext& node, Tally& tally) {

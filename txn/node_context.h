@@ -93,6 +93,9 @@ class NodeContext {
 ///         kDataLoss   the journal does not hold what the index says
 absl::StatusOr<Transaction> ReadBody(NodeContext& node, ShardId shard, const TransactionRecord& record);
 
+/// The assets of the debit accounts of `body`, as known here; nothing where every transfer names its own.
+std::vector<std::string> UnnamedAssets(NodeContext& node, const Transaction& body);
+
 /// Shows `tally` what the machines of this node know of its try.
 void AskMachines(NodeContext& node, Tally& tally);
 

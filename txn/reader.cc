@@ -191,6 +191,8 @@ AccountPage Reader::MergeShards(const std::string& ledger, const std::string& pr
   AccountPage page;
   for (ShardId shard : node_.AllShards()) {
     std::vector<AccountRow> rows = node_.machine(shard).ListAccounts(ledger, prefix, after, limit + 1);
+    int64_t age_us = node_.wall_us() - node_.machine(shard).clock().value;
+    page.staleness_us = std::max(page.staleness_us, age_us);
     page.accounts.insert(page.accounts.end(), std::make_move_iterator(rows.begin()),
                          std::make_move_iterator(rows.end()));
   }

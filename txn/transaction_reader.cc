@@ -133,6 +133,7 @@ absl::StatusOr<TransferRead> TransactionReader::Describe(const LedgerKey& key,
   if (body.ok()) {
     read.transaction = *std::move(body);
     read.result.shards = Participants(read.transaction, node_.shards());
+    read.result.assets = UnnamedAssets(node_, read.transaction);
   } else if (body.status().code() == absl::StatusCode::kNotFound) {
     read.transaction.ledger = key.ledger;
     read.transaction.id = key.id;
