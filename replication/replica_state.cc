@@ -301,7 +301,9 @@ void Replica::State::WriteGathered() {
   if (batch_.empty()) return;
   EngineBatch batch = std::exchange(batch_, EngineBatch());
   auto persisted = std::exchange(batch_persisted_, {});
-  ports.engine->Write(std::move(batch), Durability::kSync, [this, persisted = std::move(persisted)] {
+  uint64_t number = ++batches_written_;
+  ports.engine->Write(std::move(batch), Durability::kSync, [this, number, persisted = std::move(persisted)] {
+    batches_done_ = number;
     for (const auto& [shard, e] : persisted) Step(At(shard), e);
     Flush();
   });
@@ -324,9 +326,10 @@ void Replica::State::ApplyOne(Shard& shard, const ChosenEntry& entry) {
   Check(envelope.ok(), "a chosen value is an envelope of a version that this build knows");
   shard.machine->Apply(entry.index, *envelope, entry.digest);
   shard.applied = entry.index;
-  shard.recent.push_back({entry.index, entry.value});
+  shard.recent.push_back({entry.index, entry.value, batches_written_});
   shard.recent_bytes += entry.value->size();
-  while (shard.recent_bytes > kRecentBytesMax) {
+  // Until its row is readable an entry stays: the disk may still hold another value that was accepted at its index.
+  while (shard.recent_bytes > kRecentBytesMax && shard.recent.front().batch <= batches_done_) {
     shard.recent_bytes -= shard.recent.front().value->size();
     shard.recent.pop_front();
   }

@@ -65,6 +65,8 @@ class Replica::State {
   struct RecentEntry {
     LogIndex index;
     SharedBytes value;
+    uint64_t
+        batch;  // the last one that was handed to the disk when this was applied: its row is in there, or before
   };
   struct Shard {
     ShardId id;
@@ -120,6 +122,8 @@ class Replica::State {
   std::map<std::pair<ReplicaId, uint64_t>, ForwardedCommands>
       forwards_;  // by peer, and shard with urgency and hops
   EngineBatch batch_;
+  uint64_t batches_written_ = 0;  // handed to the disk
+  uint64_t batches_done_ = 0;     // of these, durable and readable
   std::vector<std::pair<ShardId, event::Persisted>> batch_persisted_;
   std::map<ReadTicket, WaitingRead> reads_;
   ReadTicket next_ticket_ = 1;

@@ -280,10 +280,11 @@ int64_t ShardLog::Patience() const { return std::max(kPatienceMinUs, 2 * moment_
 
 void ShardLog::PlanWake(Effects& out) const {
   auto wake = [&](int64_t at) { out.wake_at_us = std::min(out.wake_at_us, at); };
-  if (voting_ && phase_ == Phase::kIdle && peer_chosen_ <= chosen_) {
+  if (voting_ && phase_ == Phase::kIdle) {
     if (WantsEntry()) {
       auto it = slots_.find(chosen_.value + 1);
-      wake(it == slots_.end() ? not_before_us_ : EarliestPrepare(it->second));
+      int64_t earliest = it == slots_.end() ? not_before_us_ : EarliestPrepare(it->second);
+      wake(std::max(earliest, EarliestWhileBehind()));
     } else if (lazy_since_us_ != 0) {
       wake(lazy_since_us_ + limits::kLazyCommandDelayUs);
     }

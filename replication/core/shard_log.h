@@ -177,6 +177,7 @@ class ShardLog {
   // Proposer
   void MaybePropose(Effects& out);
   bool WantsEntry() const;
+  int64_t EarliestWhileBehind() const;
   int64_t EarliestPrepare(const Slot& slot) const;
   void ProposeFast(LogIndex index, Slot& slot, Effects& out);
   void StartPrepare(LogIndex index, Slot& slot, Effects& out);

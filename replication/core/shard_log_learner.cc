@@ -11,10 +11,10 @@ namespace paxledger {
 void ShardLog::LearnHint(ReplicaId from, const PaxosMessage& m) {
   highest_seen_ = std::max(highest_seen_, m.chosen);
   if (m.chosen <= chosen_) return;
-  if (m.chosen > peer_chosen_) {
+  if (m.chosen >= peer_chosen_) {
     if (peer_chosen_ <= chosen_) behind_since_us_ = moment_.now_us;
     peer_chosen_ = m.chosen;
-    peer_chosen_at_ = from;
+    peer_chosen_at_ = from;  // the latest to say so: the one before may be gone
   }
   Decide(SlotAt(m.chosen), m.chosen_digest);
 }
@@ -40,7 +40,10 @@ void ShardLog::Advance(Effects& out) {
     BecomeChosen(LogIndex{it->first}, std::move(value), digest, out);
     moved = true;
   }
-  if (moved) ReturnQueueIfNotOwner(out);
+  if (!moved) return;
+  if (!owns_next()) hand_over_.reset();
+  if (peer_chosen_ > chosen_) behind_since_us_ = moment_.now_us;
+  ReturnQueueIfNotOwner(out);
 }
 
 void ShardLog::BecomeChosen(LogIndex index, SharedBytes value, const Digest& digest, Effects& out) {
@@ -126,6 +129,8 @@ void ShardLog::MaybeFetch(Effects& out) {
   if (moment_.now_us < behind_since_us_ + Patience()) return;  // normally the votes are already on their way
   if (fetched_at_us_ != 0 && moment_.now_us < fetched_at_us_ + RetransmitAfter()) return;
   Mark("shard_log.fetch");
+  // Not answered: whoever else knows more says so when asked.
+  if (fetched_at_us_ != 0) SendToAll(Next(chosen_), SlotAt(Next(chosen_)), Reason::kAsk, out);
   fetched_at_us_ = moment_.now_us;
   out.fetch = FetchWanted{peer_chosen_at_, Next(chosen_), peer_chosen_};
 }

@@ -22,17 +22,24 @@ bool ShardLog::WantsEntry() const {
 
 void ShardLog::MaybePropose(Effects& out) {
   // Rule 21: nobody proposes at i+1 without the value chosen at i.
-  if (!voting_ || phase_ != Phase::kIdle || peer_chosen_ > chosen_ || !WantsEntry()) return;
+  if (!voting_ || phase_ != Phase::kIdle || !WantsEntry() || moment_.now_us < EarliestWhileBehind()) return;
   LogIndex index = Next(chosen_);
   Slot& slot = SlotAt(index);
   bool has_own_value = !queue_.empty() || hand_over_.has_value() || batch_.has_value();
   // Rule 1 and 2: only this incarnation, and only where its own record is untouched.
-  if (has_own_value && owns_next() && !slot.touched() && slot.HighestPromise(members()).none()) {
+  if (has_own_value && owns_next() && peer_chosen_ <= chosen_ && !slot.touched() &&
+      slot.HighestPromise(members()).none()) {
     ProposeFast(index, slot, out);
     return;
   }
   if (moment_.now_us < EarliestPrepare(slot)) return;
   StartPrepare(index, slot, out);
+}
+
+// Behind a peer the chosen values are fetched, not voted on again. Where nobody sends them (the one peer that knew the outcome
+// may be dead), a Prepare at the next index finds the value with the acceptors; it is safe at any index (rule 12).
+int64_t ShardLog::EarliestWhileBehind() const {
+  return peer_chosen_ > chosen_ ? behind_since_us_ + 3 * RetransmitAfter() : 0;
 }
 
 int64_t ShardLog::EarliestPrepare(const Slot& slot) const {

@@ -139,6 +139,33 @@ TEST_F(OneLog, ALazyCommandWaitsForCompany) {
   EXPECT_EQ(Step(event::Tick{}).persist.size(), 1u);
 }
 
+TEST_F(OneLog, FindsAChosenValueWithTheAcceptorsWhenThePeerThatKnewTheOutcomeIsGone) {
+  std::string pay = EncodeCommand(MachineId::kTxn, "pay");
+  auto chosen = std::make_shared<const std::string>(EncodeEnvelope(Owner{kThree, Incarnation{1}}, 1, {pay}));
+  PaxosMessage hint;
+  hint.index = LogIndex{1};
+  hint.chosen = LogIndex{1};
+  hint.chosen_digest = Sha256(*chosen);
+  Step(event::Received{kThree, hint});
+  auto command = std::make_shared<const std::string>(EncodeCommand(MachineId::kTxn, "other"));
+  EXPECT_TRUE(Step(event::Proposed{{{command, Urgency::kNow, 0}}}).persist.empty()) << "it fetches first";
+  Effects effects;
+  for (int i = 0; i < 100 && effects.persist.empty(); ++i) {
+    now_ += 10'000;
+    effects = Step(event::Tick{});
+  }
+  ASSERT_EQ(effects.persist.size(), 1u);
+  Ballot ballot = effects.persist[0].record.promised;
+  Step(event::Persisted{LogIndex{1}, effects.persist[0].serial});
+  PaxosMessage promise;
+  promise.index = LogIndex{1};
+  promise.mine = Record{ballot, Ballot::Of(0, kThree), Sha256(*chosen)};
+  promise.value = chosen;
+  Effects learned = Step(event::Received{kTwo, promise});
+  ASSERT_EQ(learned.apply.size(), 1u);
+  EXPECT_EQ(learned.apply[0].digest, Sha256(*chosen));
+}
+
 TEST_F(OneLog, StopsVotingWhenToldOfARecordNewerThanItsDisk) {
   PaxosMessage message;
   message.index = LogIndex{1};
