@@ -1,5 +1,7 @@
 #include "ops/ledgerd/clock_alarm.h"
 
+#include <utility>
+
 #include "absl/time/time.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -12,11 +14,11 @@ constexpr int kLooksBetweenWarnings = 60;
 
 }  // namespace
 
-ClockAlarm::ClockAlarm(Executor& executor, Replica& replica, Metrics& metrics)
+ClockAlarm::ClockAlarm(Executor& executor, std::function<int64_t()> offset, Metrics& metrics)
     : executor_(executor),
-      replica_(replica),
-      offset_(metrics.gauge("paxledger_clock_offset_us")),
-      alarm_(metrics.gauge("paxledger_clock_alarm")) {}
+      offset_(std::move(offset)),
+      offset_gauge_(metrics.gauge("paxledger_clock_offset_us")),
+      alarm_gauge_(metrics.gauge("paxledger_clock_alarm")) {}
 
 void ClockAlarm::Start() {
   executor_.After(kInterval, [this] {
@@ -26,11 +28,11 @@ void ClockAlarm::Start() {
 }
 
 void ClockAlarm::Look() {
-  int64_t offset_us = replica_.ClockOffsetMicros();
+  int64_t offset_us = offset_();
   bool off = offset_us > limits::kClockSkewMaxUs || offset_us < -limits::kClockSkewMaxUs;
-  bool was_off = alarm_.value() != 0;
-  offset_.Set(offset_us);
-  alarm_.Set(off ? 1 : 0);
+  bool was_off = alarm_gauge_.value() != 0;
+  offset_gauge_.Set(offset_us);
+  alarm_gauge_.Set(off ? 1 : 0);
   if (off && (!was_off || ++looks_since_warning_ >= kLooksBetweenWarnings)) {
     looks_since_warning_ = 0;
     Log(LogLevel::kWarn, "clock", "this clock is too far from those of the peers; correct it")

@@ -170,7 +170,8 @@ std::optional<Failure> NodeProcess::Parts::TakePorts() {
                                                                      .engine = engine_.get(),
                                                                      .transport = transport_.get(),
                                                                      .metrics = &metrics_});
-  alarm_ = std::make_unique<ClockAlarm>(executor_, node_->replica(), metrics_);
+  alarm_ = std::make_unique<ClockAlarm>(
+      executor_, [this] { return node_->replica().ClockOffsetMicros(); }, metrics_);
   api_ = std::make_unique<ApiServer>(ApiOptionsOf(setup_), *node_, clock_, metrics_);
   if (absl::Status listening = api_->Listen(); !listening.ok()) {
     return FailureOf(listening, NodeExit::kPortTaken);

@@ -1,6 +1,7 @@
 paxledger_test(cluster_test
-  SOURCES unit/cluster_documents_test.cc unit/log_test.cc
-  LIBS cluster_core base_log)
+  SOURCES unit/clock_alarm_test.cc unit/cluster_documents_test.cc unit/log_test.cc
+          ${CMAKE_SOURCE_DIR}/ops/ledgerd/clock_alarm.cc
+  LIBS cluster_core base_log sim_world)
 
 # paxledger_process_test(FILE): each test method of a Python unittest file that starts our programs, as a test of its own.
 function(paxledger_process_test file)
