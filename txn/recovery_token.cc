@@ -8,6 +8,8 @@ namespace paxledger {
 
 namespace {
 constexpr uint8_t kVersion = 1;
+// No request lives for so many; a forged token may not bring the count near its end.
+constexpr uint64_t kAttemptMax = 1'000'000;
 }  // namespace
 
 std::string EncodeRecoveryToken(const RecoveryToken& token) {
@@ -37,7 +39,7 @@ absl::StatusOr<RecoveryToken> DecodeRecoveryToken(std::string_view text) {
   token.of.digest = Digest::FromRaw(in.Raw(sizeof(Digest::bytes)));
   uint64_t attempt = in.Varint();
   uint64_t participants = in.Varint();
-  if (version != kVersion || !in.ok() || attempt == 0 || attempt > UINT32_MAX || participants == 0 ||
+  if (version != kVersion || !in.ok() || attempt == 0 || attempt > kAttemptMax || participants == 0 ||
       participants > limits::kShardsMax) {
     return absl::InvalidArgumentError("the recovery token is malformed");
   }

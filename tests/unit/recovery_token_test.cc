@@ -32,6 +32,9 @@ TEST(RecoveryToken, RefusesWhatIsNoToken) {
     EXPECT_FALSE(DecodeRecoveryToken(std::string_view(text).substr(0, cut)).ok()) << cut;
   }
   EXPECT_FALSE(DecodeRecoveryToken("B" + text.substr(1)).ok()) << "another version";
+  RecoveryToken forged = Token();
+  forged.of.attempt = UINT32_MAX;
+  EXPECT_FALSE(DecodeRecoveryToken(EncodeRecoveryToken(forged)).ok());
 }
 
 }  // namespace

@@ -213,7 +213,8 @@ TEST(TxnShell, TwoGatewaysWithTheSameTransfersHaveOneEffect) {
       cluster.node(via).Execute(
           payments, LogTime{}, cluster.In(via, absl::Seconds(20)),
           [&results, via](std::vector<TransactionResult> r) { results[via] = std::move(r); });
-      cluster.RunFor(absl::Milliseconds(3 * (seed - 1)));  // so that some come to an attempt that is under way
+      // So that some come to an attempt that is under way.
+      cluster.RunFor(absl::Milliseconds(3 * (seed - 1)));
     }
     ASSERT_TRUE(cluster.RunUntil([&] { return results.size() == 3; }));
     int committed = 0;
