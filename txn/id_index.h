@@ -78,9 +78,9 @@ class IdIndex {
   MultisetDigest& digest_;
   LogIndex base_;
   Changes active_;
-  Changes frozen_;  // of the checkpoint that is being written
+  Changes frozen_;   // of the checkpoint that is being written
   IdFilter filter_;  // of all ids with a row, or a change
-  IdEntry loaded_;  // the answer of `Find` where it came from disk
+  IdEntry loaded_;   // the answer of `Find` where it came from disk
 };
 
 }  // namespace paxledger

@@ -37,9 +37,9 @@ class ShardObserver {
 struct ShardMachineOptions {
   ShardId shard;
   uint32_t shards = 0;
-  std::string cluster_id;               // keys the state digest
+  std::string cluster_id;                // keys the state digest
   uint32_t checkpoint_commands = 16384;  // commands between two checkpoints
-  size_t cached_accounts_max = 50'000;  // clean accounts kept in memory per shard
+  size_t cached_accounts_max = 50'000;   // clean accounts kept in memory per shard
 };
 
 /// A try in doubt: not yet finished here.

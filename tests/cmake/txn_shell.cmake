@@ -5,7 +5,4 @@ paxledger_test(txn_shell_test
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/tally_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_shell_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_shell_cluster.cc
-    ${CMAKE_CURRENT_SOURCE_DIR}/sim/scheduler.cc
-    ${CMAKE_CURRENT_SOURCE_DIR}/sim/sim_engine.cc
-    ${CMAKE_CURRENT_SOURCE_DIR}/sim/sim_network.cc
-  LIBS txn_shell)
+  LIBS sim_world)

@@ -11,13 +11,20 @@ namespace {
 
 std::string_view StateName(TransactionState state) {
   switch (state) {
-    case TransactionState::kCommitted: return "committed";
-    case TransactionState::kRefused: return "refused";
-    case TransactionState::kConflict: return "conflict";
-    case TransactionState::kInDoubt: return "in doubt";
-    case TransactionState::kContended: return "contended";
-    case TransactionState::kUnavailable: return "unavailable";
-    case TransactionState::kOverloaded: return "overloaded";
+    case TransactionState::kCommitted:
+      return "committed";
+    case TransactionState::kRefused:
+      return "refused";
+    case TransactionState::kConflict:
+      return "conflict";
+    case TransactionState::kInDoubt:
+      return "in doubt";
+    case TransactionState::kContended:
+      return "contended";
+    case TransactionState::kUnavailable:
+      return "unavailable";
+    case TransactionState::kOverloaded:
+      return "overloaded";
   }
   return "?";
 }
@@ -28,6 +35,10 @@ History::BodyId History::Begin(Transaction body) {
   auto [at, fresh] = by_name_.try_emplace(body.id, ids_.size());
   if (fresh) ids_.push_back(Id{body.id, {}});
   Id& id = ids_[at->second];
+  Digest digest = TransactionDigest(body);
+  for (size_t known = 0; known < id.bodies.size(); ++known) {
+    if (id.bodies[known].digest == digest) return {at->second, known};  // the same by chance
+  }
   BodyId name{at->second, id.bodies.size()};
   for (const Transfer& transfer : body.transfers) {
     for (const std::string& account : {transfer.debit_account, transfer.credit_account}) {
@@ -36,7 +47,6 @@ History::BodyId History::Begin(Transaction body) {
       if (!noted) bodies.push_back(name);
     }
   }
-  Digest digest = TransactionDigest(body);
   id.bodies.push_back(Body{std::move(body), digest, cluster_.scheduler().now_us(), std::nullopt});
   return name;
 }
@@ -47,9 +57,10 @@ void History::Acknowledged(BodyId name, const TransactionResult& result) {
   Acknowledgement now{result.state, result.refusal, result.committed_at, cluster_.scheduler().now_us()};
   if (body.acknowledged.has_value()) {
     const Acknowledgement& before = *body.acknowledged;
-    if (before.state != now.state || before.refusal != now.refusal || before.committed_at != now.committed_at) {
-      fail_(absl::StrCat("transaction ", id.id, " was acknowledged as ", ToAbsl(StateName(before.state)), " at ",
-                         before.committed_at.value, " and as ", ToAbsl(StateName(now.state)), " at ",
+    if (before.state != now.state || before.refusal != now.refusal ||
+        before.committed_at != now.committed_at) {
+      fail_(absl::StrCat("transaction ", id.id, " was acknowledged as ", ToAbsl(StateName(before.state)),
+                         " at ", before.committed_at.value, " and as ", ToAbsl(StateName(now.state)), " at ",
                          now.committed_at.value));
     }
     return;
@@ -64,7 +75,16 @@ void History::Acknowledged(BodyId name, const TransactionResult& result) {
   auto winners = std::ranges::count_if(id.bodies, [](const Body& b) {
     return b.acknowledged.has_value() && b.acknowledged->state != TransactionState::kConflict;
   });
-  if (winners > 1) fail_(absl::StrCat("two bodies of transaction ", id.id, " were acknowledged"));
+  if (winners > 1) {
+    std::string text =
+        absl::StrCat("two bodies of transaction ", id.id, " (", name.id, ") were acknowledged:");
+    for (const Body& b : id.bodies) {
+      if (!b.acknowledged.has_value()) continue;
+      absl::StrAppend(&text, " ", ToAbsl(StateName(b.acknowledged->state)), " ",
+                      static_cast<int>(b.acknowledged->refusal), " at ", b.acknowledged->at_us, " us;");
+    }
+    fail_(std::move(text));
+  }
 }
 
 History::Sums History::EffectOn(const std::string& account, const Transaction& body) {
@@ -78,7 +98,8 @@ History::Sums History::EffectOn(const std::string& account, const Transaction& b
 
 void History::Read(const std::string& account, int64_t began_us, int64_t ended_us, const AccountRead& read) {
   ++reads_;
-  if (!read.account.has_value()) return fail_(absl::StrCat("account ", account, " was opened and is not found"));
+  if (!read.account.has_value())
+    return fail_(absl::StrCat("account ", account, " was opened and is not found"));
   AccountFacts& facts = accounts_[account];
   Sums shown{read.account->totals.debits_posted, read.account->totals.credits_posted};
   Sums least;
@@ -98,7 +119,10 @@ void History::Read(const std::string& account, int64_t began_us, int64_t ended_u
     }
   }
   if (shown.debits < least.debits || shown.credits < least.credits) {
-    fail_(absl::StrCat("a strong read of ", account, " misses a transfer that was acknowledged before it began"));
+    fail_(absl::StrCat(
+        "a strong read of ", account, " (shard ", ShardOfAccount("main", account, cluster_.shards()).value,
+        ") misses a transfer that was acknowledged before it began at ", began_us, " us; it shows ",
+        Shown(shown), ", due are ", Shown(least), "; the newest: ", NewestOn(facts, began_us)));
   }
   if (shown.debits > most.debits || shown.credits > most.credits) {
     fail_(absl::StrCat("a strong read of ", account, " shows more than was ever sent"));
@@ -125,9 +149,33 @@ void History::ReadTransaction(BodyId name, const absl::StatusOr<TransferRead>& r
     return;
   }
   if (read->result.state != body.acknowledged->state) {
-    fail_(absl::StrCat("transaction ", id.id, " was acknowledged as ", ToAbsl(StateName(body.acknowledged->state)),
-                       " and is read as ", ToAbsl(StateName(read->result.state))));
+    fail_(absl::StrCat("transaction ", id.id, " was acknowledged as ",
+                       ToAbsl(StateName(body.acknowledged->state)), " and is read as ",
+                       ToAbsl(StateName(read->result.state))));
   }
+}
+
+std::string History::Shown(const Sums& sums) {
+  return absl::StrCat("debits ", static_cast<uint64_t>(sums.debits), " credits ",
+                      static_cast<uint64_t>(sums.credits));
+}
+
+std::string History::NewestOn(const AccountFacts& facts, int64_t before_us) const {
+  std::string text;
+  int named = 0;
+  for (auto name = facts.bodies.rbegin(); name != facts.bodies.rend() && named < 5; ++name) {
+    const Body& body = ids_[name->id].bodies[name->body];
+    if (!body.acknowledged.has_value() || body.acknowledged->at_us > before_us) continue;
+    ++named;
+    absl::StrAppend(&text, ids_[name->id].id, " (", name->id, ", ",
+                    ToAbsl(StateName(body.acknowledged->state)), " at ", body.acknowledged->at_us, " us)");
+    for (const Transfer& t : body.body.transfers) {
+      absl::StrAppend(&text, " ", t.debit_account, "->", t.credit_account, ":",
+                      static_cast<uint64_t>(t.amount));
+    }
+    text += "; ";
+  }
+  return text;
 }
 
 std::optional<Decision> History::DecisionOf(uint32_t machine, const Id& id, const Body& body) {
@@ -160,8 +208,9 @@ void History::CheckOutcome(const Id& id, const Body& body, const std::optional<D
       break;
   }
   if (!holds) {
-    fail_(absl::StrCat("transaction ", id.id, " was acknowledged as ", ToAbsl(StateName(body.acknowledged->state)),
-                       ", but the record says ", kind.has_value() ? static_cast<int>(*kind) : 0));
+    fail_(absl::StrCat("transaction ", id.id, " was acknowledged as ",
+                       ToAbsl(StateName(body.acknowledged->state)), ", but the record says ",
+                       kind.has_value() ? static_cast<int>(*kind) : 0));
   }
 }
 
@@ -214,7 +263,8 @@ void History::CheckClearing(uint32_t machine) {
   for (const auto& [pair, totals] : sides) {
     const Totals& other = sides[{pair.second, pair.first}];
     if (totals.credits_posted != other.debits_posted || totals.debits_posted != other.credits_posted) {
-      fail_(absl::StrCat("clearing of shards ", pair.first, " and ", pair.second, " does not pair off on dc", machine));
+      fail_(absl::StrCat("clearing of shards ", pair.first, " and ", pair.second, " does not pair off on dc",
+                         machine));
     }
   }
 }

@@ -80,6 +80,8 @@ class History {
     std::vector<BodyId> bodies;  // that touch it
     std::vector<PastRead> reads;
   };
+  static std::string Shown(const Sums& sums);
+  std::string NewestOn(const AccountFacts& facts, int64_t before_us) const;
   static Sums EffectOn(const std::string& account, const Transaction& body);
   std::optional<Decision> DecisionOf(uint32_t machine, const Id& id, const Body& body);
   void CheckOutcome(const Id& id, const Body& body, const std::optional<Decision>& decision);
