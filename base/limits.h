@@ -12,6 +12,7 @@ inline constexpr size_t kShardsMax = 1024;
 inline constexpr size_t kEntryBytesMax = 1 << 20;        // one log value
 inline constexpr size_t kCommandBytesMax = 384 << 10;    // one command: a Prepare of the largest transaction
 inline constexpr size_t kShardQueueBytesMax = 64 << 20;  // commands waiting at one shard's proposer
+inline constexpr size_t kFetchEntriesMax = 1000;         // in one answer
 inline constexpr size_t kFetchBytesMax = 4 << 20;        // chosen entries in one answer
 inline constexpr size_t kFrameBytesMax = 32 << 20;       // one frame between nodes
 inline constexpr size_t kPeerQueueBytesMax = 128 << 20;  // unsent bytes towards one peer; more is dropped

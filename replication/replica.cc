@@ -47,6 +47,8 @@ void Replica::set_peer_lost_handler(std::function<void()> handler) {
   state_->peer_lost_handler = std::move(handler);
 }
 
+void Replica::Retire(absl::AnyInvocable<void()> done) { state_->Retire(std::move(done)); }
+
 void Replica::HandOver() { state_->HandOver(); }
 bool Replica::Idle() const { return state_->Idle(); }
 

@@ -98,6 +98,10 @@ class Replica : public TransportListener {
   /// may never be chosen, and are better submitted again.
   void set_peer_lost_handler(std::function<void()> handler);
 
+  /// Gives this replica up for good, as its peers did who refused it for an older process or a lost disk: it votes no more,
+  /// and no process will start from its disk. `done` once that is durable.
+  void Retire(absl::AnyInvocable<void()> done);
+
   /// Proposes a hand-over of every shard owned here to a living peer, for a planned stop (consensus.md rule 14).
   void HandOver();
   /// No command is queued or in flight here.

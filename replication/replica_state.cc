@@ -17,6 +17,7 @@ constexpr size_t kRecentBytesMax = 1 << 20;    // per shard
 constexpr uint32_t kHopsMax = 2;
 constexpr int64_t kBarrierTickUs = 5'000;
 constexpr int kIncarnationRandomBits = 20;
+constexpr std::string_view kRetiredName = "retired";
 
 }  // namespace
 
@@ -49,6 +50,14 @@ const Replica::State::Shard& Replica::State::At(ShardId shard) const {
 
 absl::Status Replica::State::Recover(const std::function<StateMachine&(ShardId)>& machine,
                                      absl::AnyInvocable<void()> ready) {
+  absl::StatusOr<uint64_t> gone = store_.ReadNumber(kRetiredName);
+  if (!gone.ok()) return gone.status();
+  if (*gone != 0) {
+    return absl::DataLossError(
+        "this data directory lost records that its replica had promised to keep, or is an old copy of one: "
+        "its votes "
+        "cannot be trusted, and the replica may not run from it (consensus.md rule 18)");
+  }
   absl::StatusOr<uint64_t> last = store_.ReadNumber("incarnation");
   if (!last.ok()) return last.status();
   incarnation = Incarnation{(((*last >> kIncarnationRandomBits) + 1) << kIncarnationRandomBits) |
@@ -109,7 +118,7 @@ Moment Replica::State::Now() const {
   moment.now_us = ports.clock->MonotonicMicros();
   moment.wall_us = ports.clock->WallMicros();
   moment.stamp_max_us = moment.wall_us + median_clock_offset_us_ + limits::kClockSkewMaxUs;
-  moment.round_trip_us = commit_us;
+  moment.round_trip_us = std::max(commit_us, read_round_us_);
   return moment;
 }
 
@@ -131,7 +140,9 @@ void Replica::State::Step(Shard& shard, const ShardLogEvent& event) {
     ports.transport->Send(effects.fetch->from,
                           FetchRequest{shard.id, effects.fetch->first, effects.fetch->last});
   }
-  shard.wake_at_us = effects.wake_at_us;
+  // The least: a busy shard must not push the tick of a barrier, or of a retransmission, away for ever.
+  shard.wake_at_us = std::min(shard.wake_at_us, effects.wake_at_us);
+  if (!shard.log->voting() && !retired_) Retire([] {});
   FlushSoon();
 }
 
@@ -146,7 +157,8 @@ void Replica::State::Handle(ReplicaId from, FetchRequest& request) {
   FetchAnswer answer;
   answer.shard = request.shard;
   size_t bytes = 0;
-  for (LogIndex i = request.from; i <= request.to && i <= shard.applied && bytes < limits::kFetchBytesMax;
+  for (LogIndex i = request.from; i <= request.to && i <= shard.applied && bytes < limits::kFetchBytesMax &&
+                                  answer.entries.size() < limits::kFetchEntriesMax;
        i = Next(i)) {
     absl::StatusOr<SharedBytes> value = ReadEntry(request.shard, i);
     if (!value.ok()) break;
@@ -174,6 +186,11 @@ void Replica::State::Handle(ReplicaId from, BarrierAnswer& answer) {
   auto member = std::find(options.members.begin(), options.members.end(), from);
   if (member == options.members.end()) return;
   Shard& shard = At(answer.shard);
+  if (shard.barrier_sent_at_us != 0) {
+    int64_t took_us = ports.clock->MonotonicMicros() - std::exchange(shard.barrier_sent_at_us, 0);
+    read_round_us_ += (std::min<int64_t>(took_us, 1'000'000) - read_round_us_) / 4;
+  }
+  if (answer.chosen > shard.log->chosen()) Step(shard, event::ToldChosen{from, answer.chosen});
   RunBarrier(shard,
              shard.barrier->Answer(static_cast<size_t>(member - options.members.begin()), answer,
                                    OwnBarrierAnswer(shard), shard.applied, ports.clock->MonotonicMicros()));
@@ -362,6 +379,7 @@ std::optional<LogIndex> Replica::State::OwnBarrierAnswer(const Shard& shard) con
 
 void Replica::State::RunBarrier(Shard& shard, BarrierEffects effects) {
   if (effects.broadcast.has_value()) {
+    shard.barrier_sent_at_us = ports.clock->MonotonicMicros();
     for (const auto& [peer, unused] : peers_) ports.transport->Send(peer, *effects.broadcast);
     FlushSoon();
   }
@@ -415,7 +433,7 @@ void Replica::State::Wake() {
     RunBarrier(shard, shard.barrier->Tick(now_us, std::max<int64_t>(60'000, 4 * commit_us)));
     // Rule 11: an undecided index is completed by the reader only after at least two round trips.
     std::optional<LogIndex> overdue =
-        shard.barrier->Overdue(now_us - std::max<int64_t>(20'000, 2 * commit_us));
+        shard.barrier->Overdue(now_us - std::max<int64_t>(20'000, 2 * std::max(commit_us, read_round_us_)));
     if (overdue.has_value()) Step(shard, event::CompletionWanted{*overdue});
   }
   Flush();
@@ -437,6 +455,17 @@ void Replica::State::OnPeerUp(ReplicaId peer, Incarnation peer_incarnation) {
   peers_[peer].incarnation = peer_incarnation;
   peers_[peer].heard_at_us = ports.clock->MonotonicMicros();
   UpdateHealth();
+  if (!ready_) return;
+  for (Shard& shard : shards_) Step(shard, event::PeerUp{peer});
+}
+
+// Rule 18: what one shard noticed holds for the whole disk, and for every process that starts from it.
+void Replica::State::Retire(absl::AnyInvocable<void()> done) {
+  retired_ = true;
+  EngineBatch batch;
+  LogStore::AddNumber(kRetiredName, 1, batch);
+  ports.engine->Write(std::move(batch), Durability::kSync, std::move(done));
+  for (Shard& shard : shards_) Step(shard, event::Retired{});
 }
 
 void Replica::State::OnPeerDown(ReplicaId peer) {

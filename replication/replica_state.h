@@ -46,6 +46,7 @@ class Replica::State {
   void Handle(ReplicaId from, ForwardedCommands& forwarded);
   void Handle(ReplicaId from, AppMessage& message);
 
+  void Retire(absl::AnyInvocable<void()> done);
   void OnPeerUp(ReplicaId peer, Incarnation incarnation);
   void OnPeerDown(ReplicaId peer);
   void OnPeerClock(ReplicaId peer, int64_t wall_us);
@@ -79,7 +80,8 @@ class Replica::State {
     std::deque<ChosenEntry> to_apply;
     std::deque<RecentEntry> recent;
     size_t recent_bytes = 0;
-    int64_t proposed_at_us = 0;  // when the value in flight was proposed here; 0: none
+    int64_t barrier_sent_at_us = 0;  // when the read round under way was sent; 0: it was answered
+    int64_t proposed_at_us = 0;      // when the value in flight was proposed here; 0: none
   };
   struct Peer {
     Incarnation incarnation;
@@ -136,7 +138,9 @@ class Replica::State {
   bool flush_wanted_ = false;
   bool flush_posted_ = false;
   bool flushing_ = false;
+  int64_t read_round_us_ = 1'000;  // moving average of the first answer to a read round
   bool ready_ = false;
+  bool retired_ = false;
 };
 
 }  // namespace paxledger

@@ -158,7 +158,9 @@ std::optional<Failure> NodeProcess::Parts::TakePorts() {
   absl::StatusOr<TlsTransportOptions> options = TransportOptionsOf(setup_);
   if (!options.ok()) return FailureOf(options.status(), NodeExit::kConfiguration);
   options->on_rejected = [this](std::string reason) {
-    GiveUp({NodeExit::kRefusedByPeers, absl::StrCat("refused by a peer: ", reason)});
+    // Marked on disk first: a supervisor that starts the process again and again would count its way past the peers.
+    node_->replica().Retire(
+        [this, reason] { GiveUp({NodeExit::kRefusedByPeers, absl::StrCat("refused by a peer: ", reason)}); });
   };
   transport_ = std::make_unique<TlsTransport>(*std::move(options), context_, clock_, metrics_);
   if (absl::Status listening = transport_->Listen(); !listening.ok()) {

@@ -127,6 +127,12 @@ void ShardLog::On(const event::Proposed& e, Effects& out) {
 
 void ShardLog::On(const event::CompletionWanted& e, Effects& out) {
   complete_through_ = std::max(complete_through_, e.through);
+  if (voting_ && complete_through_ > chosen_ && asked_about_ < Next(chosen_)) {
+    // Rule 11: ask for the outcome first; the Prepare comes after another wait.
+    asked_about_ = Next(chosen_);
+    not_before_us_ = std::max(not_before_us_, moment_.now_us + Patience());
+    SendToAll(asked_about_, SlotAt(asked_about_), Reason::kAsk, out);
+  }
   MaybePropose(out);
 }
 
@@ -135,6 +141,24 @@ void ShardLog::On(const event::HandOver& e, Effects& out) {
   hand_over_ = e.next;
   MaybePropose(out);
 }
+
+void ShardLog::On(const event::ToldChosen& e, Effects& out) {
+  NoteChosenAt(e.from, e.chosen);
+  MaybeFetch(out);
+}
+
+void ShardLog::On(const event::PeerUp& e, Effects& out) {
+  size_t member = Position(e.peer);
+  if (!voting_ || member == members() || member == self_position_) return;
+  auto it = slots_.find(chosen_.value + 1);
+  if (it != slots_.end() && it->second.touched()) {
+    SendTo(member, Next(chosen_), it->second, Reason::kAsk, out);
+  } else if (chosen_ > LogIndex{0}) {
+    SendChosenHint(e.peer, Next(chosen_), out);  // rule 4: whoever knows the outcome tells the others
+  }
+}
+
+void ShardLog::On(const event::Retired&, Effects&) { voting_ = false; }
 
 LogIndex ShardLog::HighestDurable() const {
   for (auto it = slots_.rbegin(); it != slots_.rend(); ++it) {
@@ -188,12 +212,16 @@ bool ShardLog::BeliefIsNewer(const Slot& slot, const Record& belief) const {
 
 // Rule 8: one value per ballot, or somebody reused a ballot, and nothing here can be trusted.
 void ShardLog::NoteDoubleProposal(const Slot& slot, const PaxosMessage& m, Effects& out) const {
-  const Record& mine = slot.latest();
-  bool proposed_twice = !m.proposed.none() && m.proposed == mine.accepted && m.proposed_digest != mine.digest;
-  bool accepted_twice =
-      !m.mine.accepted.none() && m.mine.accepted == mine.accepted && m.mine.digest != mine.digest;
-  if (proposed_twice || accepted_twice)
-    out.fatal = "two values were proposed at one ballot (consensus.md rule 8)";
+  auto contradicts = [](const Record& known, Ballot ballot, const Digest& digest) {
+    return !ballot.none() && known.accepted == ballot && known.digest != digest;
+  };
+  bool twice = false;
+  for (size_t member = 0; member < members(); ++member) {
+    const Record& known = member == self_position_ ? slot.latest() : slot.peer(member).record;
+    twice = twice || contradicts(known, m.proposed, m.proposed_digest) ||
+            contradicts(known, m.mine.accepted, m.mine.digest);
+  }
+  if (twice) out.fatal = "two values were proposed at one ballot (consensus.md rule 8)";
 }
 
 // --- messages -------------------------------------------------------------------------------------------------------
@@ -207,6 +235,7 @@ void ShardLog::Persist(LogIndex index, Slot& slot, Effects& out) {
   write.chosen_through = chosen_;
   slot.Writing(write.serial);
   slot.touched_at_us = moment_.now_us;
+  slot.unanswered = 0;
   out.persist.push_back(std::move(write));
 }
 
@@ -257,15 +286,23 @@ void ShardLog::SendChosenHint(ReplicaId to, LogIndex index, Effects& out) const 
   out.send.push_back({to, std::move(m)});
 }
 
+// Only the next index and the highest: what lies between follows from them, and a replica far behind holds many.
 void ShardLog::Retransmit(Effects& out) {
-  for (auto& [index, slot] : slots_) {
-    if (!slot.touched() || !slot.settled()) continue;
-    bool active = phase_ != Phase::kIdle && index == chosen_.value + 1;
-    // A vote that nobody seems to finish: its outcome may have been lost on the way here.
-    int64_t wait_us = active ? RetransmitAfter() : 4 * RetransmitAfter();
-    if (moment_.now_us - std::max(slot.sent_at_us, slot.touched_at_us) < wait_us) continue;
-    SendToAll(LogIndex{index}, slot, Reason::kAsk, out);
-  }
+  if (slots_.empty()) return;
+  RetransmitSlot(LogIndex{slots_.begin()->first}, slots_.begin()->second, out);
+  if (slots_.size() > 1) RetransmitSlot(LogIndex{slots_.rbegin()->first}, slots_.rbegin()->second, out);
+}
+
+void ShardLog::RetransmitSlot(LogIndex index, Slot& slot, Effects& out) {
+  constexpr uint32_t kDoublingsMax = 4;
+  if (!slot.touched() || !slot.settled()) return;
+  bool active = phase_ != Phase::kIdle && index == Next(chosen_);
+  // A vote that nobody seems to finish: its outcome may have been lost on the way here.
+  int64_t wait_us = (active ? RetransmitAfter() : 4 * RetransmitAfter())
+                    << std::min(slot.unanswered, kDoublingsMax);
+  if (moment_.now_us - std::max(slot.sent_at_us, slot.touched_at_us) < wait_us) return;
+  ++slot.unanswered;
+  SendToAll(index, slot, Reason::kAsk, out);
 }
 
 // --- bookkeeping ----------------------------------------------------------------------------------------------------
@@ -291,15 +328,17 @@ void ShardLog::PlanWake(Effects& out) const {
   }
   if (peer_chosen_ > chosen_) {
     wake(std::max(behind_since_us_ + Patience(),
-                  fetched_at_us_ == 0 ? 0 : fetched_at_us_ + RetransmitAfter()));
+                  fetched_at_us_ == 0 ? 0 : fetched_at_us_ + FetchAgainAfter()));
   }
   if (!slots_.empty()) wake(moment_.now_us + RetransmitAfter());
 }
 
 void ShardLog::CheckInvariants() const {
-  for (const auto& [index, slot] : slots_) {
-    Check(index > chosen_.value, "what is chosen is no longer voted on");
-    slot.CheckInvariants();
+  // The ends of the map, since a replica far behind holds many and each step touches one of these, as a rule.
+  if (!slots_.empty()) {
+    Check(slots_.begin()->first > chosen_.value, "what is chosen is no longer voted on");
+    slots_.begin()->second.CheckInvariants();
+    slots_.rbegin()->second.CheckInvariants();
   }
   Check(!batch_.has_value() || batch_->index == Next(chosen_), "a batch belongs to the index in flight");
   Check(phase_ == Phase::kIdle || !ballot_.none(), "a proposer has a ballot");

@@ -69,10 +69,22 @@ struct CompletionWanted {
 struct HandOver {
   Owner next;
 };
+/// A member says that everything up to `chosen` is chosen there, without the digest.
+struct ToldChosen {
+  ReplicaId from;
+  LogIndex chosen;
+};
+/// A connection to `peer` stands again: it may have missed the last outcome, or a proposal that is under way.
+struct PeerUp {
+  ReplicaId peer;
+};
+/// This replica lost data, as another of its shards was told (rule 18): it votes no more.
+struct Retired {};
 }  // namespace event
 
-using ShardLogEvent = std::variant<event::Tick, event::Received, event::Proposed, event::Persisted,
-                                   event::Learned, event::CompletionWanted, event::HandOver>;
+using ShardLogEvent =
+    std::variant<event::Tick, event::Received, event::Proposed, event::Persisted, event::Learned,
+                 event::CompletionWanted, event::HandOver, event::ToldChosen, event::PeerUp, event::Retired>;
 
 /// One row of the log as it must stand on disk.
 struct RecordWrite {
@@ -165,6 +177,9 @@ class ShardLog {
   void On(const event::Learned& e, Effects& out);
   void On(const event::CompletionWanted& e, Effects& out);
   void On(const event::HandOver& e, Effects& out);
+  void On(const event::ToldChosen& e, Effects& out);
+  void On(const event::PeerUp& e, Effects& out);
+  void On(const event::Retired&, Effects& out);
 
   // Acceptor
   bool ConsiderVote(Slot& slot, const PaxosMessage& m);
@@ -190,6 +205,7 @@ class ShardLog {
 
   // Learner
   void LearnHint(ReplicaId from, const PaxosMessage& m);
+  void NoteChosenAt(ReplicaId from, LogIndex chosen);
   void CountVotes(Slot& slot);
   void Decide(Slot& slot, const Digest& digest);
   void Advance(Effects& out);
@@ -197,6 +213,8 @@ class ShardLog {
   void SettleBatch(LogIndex index, const Digest& digest, Effects& out);
   void ReturnQueueIfNotOwner(Effects& out);
   void MaybeFetch(Effects& out);
+  void Fetch(Effects& out);
+  int64_t FetchAgainAfter() const;
 
   // Messages
   enum class Reason : uint8_t {
@@ -209,6 +227,7 @@ class ShardLog {
   void SendToAll(LogIndex index, Slot& slot, Reason reason, Effects& out);
   void SendChosenHint(ReplicaId to, LogIndex index, Effects& out) const;
   void Retransmit(Effects& out);
+  void RetransmitSlot(LogIndex index, Slot& slot, Effects& out);
 
   Slot& SlotAt(LogIndex index) { return slots_[index.value]; }
   size_t Position(ReplicaId replica) const;  // members_.size() where it is no member
@@ -247,6 +266,7 @@ class ShardLog {
   int64_t lazy_since_us_ = 0;  // when the oldest lazy command came; 0: none waits
   std::optional<Batch> batch_;
   LogIndex complete_through_;
+  LogIndex asked_about_;  // the index whose outcome was asked for before a reader's Prepare (rule 11)
   std::optional<Owner> hand_over_;
   int64_t not_before_us_ = 0;  // backoff in a duel (rule 13)
   uint32_t lost_ballots_ = 0;  // in a row

@@ -9,14 +9,17 @@
 namespace paxledger {
 
 void ShardLog::LearnHint(ReplicaId from, const PaxosMessage& m) {
-  highest_seen_ = std::max(highest_seen_, m.chosen);
-  if (m.chosen <= chosen_) return;
-  if (m.chosen >= peer_chosen_) {
-    if (peer_chosen_ <= chosen_) behind_since_us_ = moment_.now_us;
-    peer_chosen_ = m.chosen;
-    peer_chosen_at_ = from;  // the latest to say so: the one before may be gone
-  }
-  Decide(SlotAt(m.chosen), m.chosen_digest);
+  NoteChosenAt(from, m.chosen);
+  if (m.chosen > chosen_) Decide(SlotAt(m.chosen), m.chosen_digest);
+}
+
+void ShardLog::NoteChosenAt(ReplicaId from, LogIndex chosen) {
+  highest_seen_ = std::max(highest_seen_, chosen);
+  if (chosen <= chosen_) return;
+  if (peer_chosen_ <= chosen_) behind_since_us_ = moment_.now_us;
+  // The latest to say so, and while a fetch is not answered whoever knows more than we do: the one before may be gone.
+  if (chosen >= peer_chosen_ || fetched_at_us_ != 0) peer_chosen_at_ = from;
+  peer_chosen_ = std::max(peer_chosen_, chosen);
 }
 
 void ShardLog::CountVotes(Slot& slot) {
@@ -119,15 +122,25 @@ void ShardLog::On(const event::Learned& e, Effects& out) {
   }
   LogIndex before = chosen_;
   Advance(out);
-  if (chosen_ > before) fetched_at_us_ = 0;  // the next piece at once
+  if (chosen_ > before) fetched_at_us_ = 0;
+  if (chosen_ > before && peer_chosen_ > chosen_) {
+    Fetch(out);  // the next piece, at once
+  } else {
+    MaybeFetch(out);
+  }
   MaybePropose(out);
-  MaybeFetch(out);
 }
 
 void ShardLog::MaybeFetch(Effects& out) {
   if (peer_chosen_ <= chosen_) return;
   if (moment_.now_us < behind_since_us_ + Patience()) return;  // normally the votes are already on their way
-  if (fetched_at_us_ != 0 && moment_.now_us < fetched_at_us_ + RetransmitAfter()) return;
+  if (fetched_at_us_ != 0 && moment_.now_us < fetched_at_us_ + FetchAgainAfter()) return;
+  Fetch(out);
+}
+
+int64_t ShardLog::FetchAgainAfter() const { return 3 * RetransmitAfter(); }
+
+void ShardLog::Fetch(Effects& out) {
   Mark("shard_log.fetch");
   // Not answered: whoever else knows more says so when asked.
   if (fetched_at_us_ != 0) SendToAll(Next(chosen_), SlotAt(Next(chosen_)), Reason::kAsk, out);

@@ -39,7 +39,7 @@ void ShardLog::MaybePropose(Effects& out) {
 // Behind a peer the chosen values are fetched, not voted on again. Where nobody sends them (the one peer that knew the outcome
 // may be dead), a Prepare at the next index finds the value with the acceptors; it is safe at any index (rule 12).
 int64_t ShardLog::EarliestWhileBehind() const {
-  return peer_chosen_ > chosen_ ? behind_since_us_ + 3 * RetransmitAfter() : 0;
+  return peer_chosen_ > chosen_ ? behind_since_us_ + 6 * RetransmitAfter() : 0;
 }
 
 int64_t ShardLog::EarliestPrepare(const Slot& slot) const {

@@ -62,6 +62,7 @@ class Slot {
   std::optional<Digest> decided;
   int64_t touched_at_us = 0;  // when the newest record changed
   int64_t sent_at_us = 0;     // when we last sent something that waits for an answer
+  uint32_t unanswered = 0;    // how often that was sent again
 
   /// `Check`s what must hold of every record.
   void CheckInvariants() const;
