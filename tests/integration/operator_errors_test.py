@@ -158,6 +158,11 @@ class Peers(unittest.TestCase):
             os.rename(cluster.data_dir("dc3"), cluster.data_dir("dc3") + ".lost")
             cluster.start("dc3")
             self.assertEqual(cluster.end_of("dc3"), REFUSED_BY_PEERS, cluster.log("dc3"))
+            # A supervisor tries again and again; each start takes a higher number, which must not lead past the peers.
+            for _ in range(3):
+                cluster.start("dc3")
+                self.assertEqual(cluster.end_of("dc3"), DATA, cluster.log("dc3"))
+                self.assertIn("rule 18", cluster.log("dc3"))
 
     def test_old_image_of_a_disk_is_refused_by_the_peers(self):
         with Cluster() as cluster:
