@@ -3,6 +3,7 @@
 #include "absl/strings/escaping.h"
 #include "base/bytes.h"
 #include "base/limits.h"
+#include "txn/command_view.h"
 
 namespace paxledger {
 
@@ -46,10 +47,12 @@ absl::StatusOr<RecoveryToken> DecodeRecoveryToken(std::string_view text) {
   token.of.attempt = static_cast<uint32_t>(attempt);
   for (uint64_t i = 0; i < participants; ++i) {
     uint64_t shard = in.Varint();
-    if (shard >= limits::kShardsMax) in.Fail();
+    // Strictly ascending, as commands have them: their encoding takes it for granted.
+    if (shard >= limits::kShardsMax || (i > 0 && shard <= token.participants.back().value)) in.Fail();
     token.participants.push_back(ShardId{static_cast<uint32_t>(shard)});
   }
   token.deadline_us = in.I64();
+  if (token.deadline_us < 0 || token.deadline_us > kLogTimeMaxUs) in.Fail();
   if (!in.AtEnd()) return absl::InvalidArgumentError("the recovery token is malformed");
   return token;
 }

@@ -23,6 +23,7 @@ struct RecoveryToken {
 
 /// URL-safe: base64url without padding.
 std::string EncodeRecoveryToken(const RecoveryToken& token);
+/// What it returns can stand in a command: participants ascend, each once; attempt and deadline are in bounds.
 /// kInvalidArgument: not a token of a known version.
 absl::StatusOr<RecoveryToken> DecodeRecoveryToken(std::string_view text);
 

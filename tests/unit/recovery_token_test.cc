@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "txn/command_view.h"
+
 namespace paxledger {
 namespace {
 
@@ -35,6 +37,24 @@ TEST(RecoveryToken, RefusesWhatIsNoToken) {
   RecoveryToken forged = Token();
   forged.of.attempt = UINT32_MAX;
   EXPECT_FALSE(DecodeRecoveryToken(EncodeRecoveryToken(forged)).ok());
+}
+
+// It comes from outside: what it names goes into commands, whose encoding takes these for granted.
+TEST(RecoveryToken, RefusesParticipantsThatDoNotAscend) {
+  RecoveryToken descending = Token();
+  descending.participants = {ShardId{7}, ShardId{0}};
+  EXPECT_FALSE(DecodeRecoveryToken(EncodeRecoveryToken(descending)).ok());
+  RecoveryToken twice = Token();
+  twice.participants = {ShardId{7}, ShardId{7}};
+  EXPECT_FALSE(DecodeRecoveryToken(EncodeRecoveryToken(twice)).ok());
+}
+
+TEST(RecoveryToken, RefusesTimesThatNoLogAccepts) {
+  for (int64_t deadline_us : {INT64_MIN, int64_t{-1}, kLogTimeMaxUs + 1, INT64_MAX}) {
+    RecoveryToken forged = Token();
+    forged.deadline_us = deadline_us;
+    EXPECT_FALSE(DecodeRecoveryToken(EncodeRecoveryToken(forged)).ok()) << deadline_us;
+  }
 }
 
 }  // namespace
