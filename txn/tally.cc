@@ -45,6 +45,7 @@ bool Tally::See(ShardId shard, const Vote& vote) {
         decision_ = vote.finished;
         decided_attempt_ = vote.of.attempt;
         told_ = true;
+        ReopenHolders();
       }
       seats_[seat].told = true;
       Finish(seat);
@@ -52,8 +53,7 @@ bool Tally::See(ShardId shard, const Vote& vote) {
     case VoteKind::kSuperseded:
       // What was told to a command of an earlier attempt may name this very one.
       if (vote.of.attempt <= of_.attempt) return false;
-      Supersede(vote.of.attempt);
-      Finish(seat);  // it has released what it held of this attempt
+      MoveOn(seat, vote.of.attempt);
       break;
     case VoteKind::kPrepared:
     case VoteKind::kRefused:
@@ -61,8 +61,7 @@ bool Tally::See(ShardId shard, const Vote& vote) {
     case VoteKind::kConflict:
     case VoteKind::kResolved:
       if (vote.of.attempt > of_.attempt) {
-        Supersede(vote.of.attempt);
-        Finish(seat);
+        MoveOn(seat, vote.of.attempt);
       } else if (vote.of.attempt == of_.attempt) {
         Record(seat, vote);
       }
@@ -95,6 +94,23 @@ void Tally::Finish(size_t seat) {
   if (seats_[seat].finished) return;
   seats_[seat].finished = true;
   --unfinished_;
+}
+
+void Tally::MoveOn(size_t seat, uint32_t attempt) {
+  Supersede(attempt);
+  seats_[seat].holds = attempt;
+  // It has released what it held of this attempt (rule 3); of the try that the decision is of it may hold a
+  // reservation, and must be told.
+  if (standing_ == Standing::kDecided && decided_attempt_ == attempt) return;
+  Finish(seat);
+}
+
+void Tally::ReopenHolders() {
+  for (Seat& seat : seats_) {
+    if (!seat.finished || seat.told || seat.holds != decided_attempt_) continue;
+    seat.finished = false;
+    ++unfinished_;
+  }
 }
 
 void Tally::Supersede(uint32_t attempt) {

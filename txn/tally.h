@@ -53,10 +53,15 @@ class Tally {
     bool voted = false;
     bool finished = false;  // holds nothing of the try, or of a later one
     bool told = false;      // said that it is finished
+    uint32_t holds = 0;     // the later attempt that it has moved on to; 0: none
   };
 
   void Record(size_t seat, const Vote& vote);
   void Finish(size_t seat);
+  /// The participant has seen a later attempt, and records that one.
+  void MoveOn(size_t seat, uint32_t attempt);
+  /// Whoever moved on to the attempt that turns out to be decided holds the very try of the decision.
+  void ReopenHolders();
   void Supersede(uint32_t attempt);
 
   Try of_;

@@ -97,6 +97,23 @@ TEST(Tally, WaitsForNobodyWhoSaidConflictButStillTellsIt) {
   EXPECT_TRUE(tally.finished_everywhere());
 }
 
+// Its reservation is of the very try that committed: it waits for that Finish.
+TEST(Tally, AShardThatHoldsTheDecidedTryIsNotFinished) {
+  Tally told_first(Attempt(1), {kHome, kOther});
+  told_first.See(kOther, Finished(DecisionKind::kCommitted, 2));
+  told_first.See(kHome, Of(VoteKind::kPrepared, 2));
+  EXPECT_EQ(told_first.Unfinished(), std::vector<ShardId>{kHome});
+  EXPECT_FALSE(told_first.finished_everywhere());
+
+  Tally told_last(Attempt(1), {kHome, kOther});
+  told_last.See(kHome, Of(VoteKind::kPrepared, 2));
+  told_last.See(kOther, Finished(DecisionKind::kCommitted, 2));
+  EXPECT_EQ(told_last.decided_try().attempt, 2u);
+  EXPECT_EQ(told_last.Unfinished(), std::vector<ShardId>{kHome});
+  EXPECT_TRUE(told_last.See(kHome, Finished(DecisionKind::kCommitted, 2)));
+  EXPECT_TRUE(told_last.finished_everywhere());
+}
+
 TEST(Tally, RestartForgetsEverything) {
   Tally tally(Attempt(1), {kHome, kOther});
   tally.See(kHome, Of(VoteKind::kBlocked, 1));
