@@ -15,6 +15,7 @@ namespace paxledger {
 namespace {
 
 constexpr int64_t kSubmitAgainUs = 10'000;  // after a full queue or a lost majority
+constexpr int64_t kSubmitAgainMaxUs = 80'000;
 constexpr int64_t kAssetBarrierUs = 2'000'000;
 constexpr uint32_t kFinishRoundsMax = 4;        // after them recovery does it
 constexpr int64_t kFinishPatienceUs = 500'000;  // a lazy Finish may wait for company
@@ -104,8 +105,9 @@ struct Coordinator::Run {
   // Something was handed to an acceptor whose outcome is not known: "nothing happened" may not be said (rule
   // 17).
   bool may_have_proposed = false;
-  absl::Status not_submitted;  // of the last round
-  bool known_before = false;   // the outcome was applied here when the call came
+  absl::Status not_submitted;   // of the last Submit that failed
+  std::vector<ShardId> unsent;  // participants whose last Submit failed
+  bool known_before = false;    // the outcome was applied here when the call came
   uint32_t aborts = 0;
 };
 
@@ -175,7 +177,18 @@ void Coordinator::Join(Run& run, const std::shared_ptr<Batch>& batch, size_t ite
 
 Task<void> Coordinator::Drive(std::unique_ptr<Run> owned) {
   Run& run = *owned;
-  AskHome(run);
+  AskHere(run);
+  run.known_before = run.tally().was_told() && run.tally().decision().kind != DecisionKind::kAborted;
+  if (run.may_have_proposed && BoundElsewhere(run)) {
+    // Rule 1: for ever, so nothing is proposed, and no shard keeps a record of yet another body. What another
+    // gateway proposed of this one cannot commit, and is finished by it or by recovery.
+    TransactionResult conflict = NothingHappened(TransactionState::kConflict);
+    conflict.shards = run.tally().participants();
+    Answer(run, std::move(conflict));
+    Leave(run);
+    --in_flight_;
+    co_return;
+  }
   if (run.open() && !run.alone()) {
     co_await FillAssets(run);
   }
@@ -199,7 +212,7 @@ Task<void> Coordinator::Drive(std::unique_ptr<Run> owned) {
       // Rule 3: a later attempt runs; the same Prepare joins it.
       Mark("txn.joined_later_attempt");
       tally.Restart(tally.superseded_by());
-      AskMachines(node_, tally);
+      AskHere(run);
       continue;
     }
     if (tally.decision().kind != DecisionKind::kAborted) break;
@@ -214,6 +227,7 @@ Task<void> Coordinator::Drive(std::unique_ptr<Run> owned) {
     }
     // Only after all votes of an attempt were known may the next begin (rule 2).
     tally.Restart(tally.decided_try().attempt + 1);
+    AskHere(run);
   }
   AnswerDecided(run);
   co_await FinishEverywhere(run);
@@ -221,13 +235,20 @@ Task<void> Coordinator::Drive(std::unique_ptr<Run> owned) {
   --in_flight_;
 }
 
-void Coordinator::AskHome(Run& run) {
-  // What is finished at home, as applied here, needs no entry to be told again.
+void Coordinator::AskHere(Run& run) {
+  // What is recorded, as applied here, needs no entry to be told again.
   Tally& tally = run.tally();
+  AskMachines(node_, tally);
+  // Rule 17: somebody proposed this attempt, and it may commit whether or not it is proposed from here.
+  if (!run.open() || tally.Missing().size() < tally.participants().size()) run.may_have_proposed = true;
+}
+
+bool Coordinator::BoundElsewhere(Run& run) {
   ShardId home = ShardOfTransaction(run.body.ledger, run.body.id, node_.shards());
-  std::optional<Vote> vote = node_.machine(home).FindVote(tally.of());
-  if (vote.has_value()) tally.See(home, *vote);
-  run.known_before = tally.was_told() && tally.decision().kind != DecisionKind::kAborted;
+  std::optional<Vote> vote = node_.machine(home).FindVote(run.tally().of());
+  if (!vote.has_value()) return false;
+  return vote->kind == VoteKind::kConflict ||
+         (vote->kind == VoteKind::kFinished && vote->finished.kind == DecisionKind::kConflict);
 }
 
 Task<Coordinator::Collected> Coordinator::Collect(Run& run) {
@@ -238,21 +259,29 @@ Task<Coordinator::Collected> Coordinator::Collect(Run& run) {
       co_return run.may_have_proposed ? Collected::kTimedOut : Collected::kNothingProposed;
     }
     uint64_t losses = node_.peer_losses();
-    bool all_sent = Send(run, round);
+    if (round > 0) resubmissions_.Add();
+    Send(run, run.tally().Missing(), round);
     if (!run.may_have_proposed) co_return Collected::kNothingProposed;
-    int64_t patience_us = all_sent ? node_.PatienceMicros() : kSubmitAgainUs;
-    patience_us <<= std::min(round, 3u);
+    int64_t patience_us = node_.PatienceMicros() << std::min(round, 3u);
     patience_us += static_cast<int64_t>(node_.ports().random->Below(static_cast<uint64_t>(patience_us) / 4));
     int64_t until_us = std::min(run.deadline_us, now_us + patience_us);
+    int64_t again_us = kSubmitAgainUs;
+    int64_t again_at_us = now_us + again_us;
     while (run.open() && node_.now_us() < until_us && node_.peer_losses() == losses) {
-      bool changed = co_await run.watch.wakeup().Wait(until_us);
+      int64_t wake_us = run.unsent.empty() ? until_us : std::min(until_us, again_at_us);
+      bool changed = co_await run.watch.wakeup().Wait(wake_us);
       (void)changed;
+      if (run.unsent.empty() || !run.open() || node_.now_us() < again_at_us) continue;
+      // Only where nothing was handed over: the others have all the patience that they need.
+      Send(run, std::exchange(run.unsent, {}), round);
+      again_us = std::min(2 * again_us, kSubmitAgainMaxUs);
+      again_at_us = node_.now_us() + again_us;
     }
   }
   co_return Collected::kSettled;
 }
 
-bool Coordinator::Send(Run& run, uint32_t round) {
+void Coordinator::Send(Run& run, const std::vector<ShardId>& shards, uint32_t round) {
   Tally& tally = run.tally();
   std::string encoded;
   if (run.alone()) {
@@ -266,20 +295,18 @@ bool Coordinator::Send(Run& run, uint32_t round) {
     run.body = std::move(std::get<PrepareCommand>(command).body);
     run.assets = std::move(std::get<PrepareCommand>(command).assets);
   }
-  if (round > 0) resubmissions_.Add();
-  bool all_sent = true;
-  for (ShardId shard : tally.Missing()) {
+  run.unsent.clear();
+  for (ShardId shard : shards) {
     absl::Status submitted = node_.Submit(shard, encoded, Urgency::kNow, round);
     if (submitted.ok()) {
       run.may_have_proposed = true;
     } else {
       run.not_submitted = submitted;
-      all_sent = false;
+      run.unsent.push_back(shard);
       // Where nothing was handed over yet, nothing is: the client may be told so.
-      if (!run.may_have_proposed) return false;
+      if (!run.may_have_proposed) return;
     }
   }
-  return all_sent;
 }
 
 std::vector<ShardId> Coordinator::ReadAssets(Run& run) {

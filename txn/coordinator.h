@@ -47,9 +47,10 @@ class Coordinator {
   Task<void> FinishEverywhere(Run& run);
   Task<void> Linger(Run& run);
 
-  void AskHome(Run& run);
+  void AskHere(Run& run);
+  bool BoundElsewhere(Run& run);
   std::vector<ShardId> ReadAssets(Run& run);
-  bool Send(Run& run, uint32_t round);
+  void Send(Run& run, const std::vector<ShardId>& shards, uint32_t round);
   void SendFinish(Run& run, Urgency urgency, uint32_t round);
   void Answer(Run& run, TransactionResult result);
   void AnswerDecided(Run& run);
