@@ -1,6 +1,7 @@
 #include "txn/node_context.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -29,14 +30,16 @@ Task<void> BarrierOne(Replica& replica, ShardId shard, Deadline deadline, std::s
   if (--joined->running == 0) joined->done.Set(true);
 }
 
-const Transaction* BodyOf(const TxnCommand& command, const Try& of) {
-  if (const auto* execute = std::get_if<ExecuteCommand>(&command)) {
-    return execute->of.digest == of.digest ? &execute->body : nullptr;
+std::optional<RecordedBody> BodyOf(TxnCommand command, const Try& of, int64_t stamp_us) {
+  if (auto* execute = std::get_if<ExecuteCommand>(&command)) {
+    if (execute->of.digest != of.digest) return std::nullopt;
+    return RecordedBody{std::move(execute->body), stamp_us + limits::kRequestTimeoutMaxUs};
   }
-  if (const auto* prepare = std::get_if<PrepareCommand>(&command)) {
-    return prepare->of.digest == of.digest ? &prepare->body : nullptr;
+  if (auto* prepare = std::get_if<PrepareCommand>(&command)) {
+    if (prepare->of.digest != of.digest) return std::nullopt;
+    return RecordedBody{std::move(prepare->body), prepare->deadline_us};
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -78,7 +81,7 @@ std::vector<ShardId> NodeContext::AllShards() const {
 int64_t NodeContext::MonotonicOf(int64_t wall) {
   // Far enough for any deadline, and no sum with a clock overflows.
   constexpr int64_t kFarUs = int64_t{1} << 60;
-  return now_us() + std::clamp(wall - wall_us(), -kFarUs, kFarUs);
+  return now_us() + (std::clamp(wall, -kFarUs, kFarUs) - wall_us());
 }
 
 int64_t NodeContext::WallOf(int64_t monotonic_us) {
@@ -114,7 +117,7 @@ Task<absl::Status> NodeContext::RaiseClock(ShardId shard, LogTime at, Deadline d
   co_return absl::OkStatus();
 }
 
-absl::StatusOr<Transaction> ReadBody(NodeContext& node, ShardId shard, const TransactionRecord& record) {
+absl::StatusOr<RecordedBody> ReadBody(NodeContext& node, ShardId shard, const TransactionRecord& record) {
   if (record.body_at.value == 0)
     return absl::NotFoundError("the shard never saw the body of the transaction");
   absl::StatusOr<SharedBytes> value = node.replica().ReadEntry(shard, record.body_at);
@@ -125,8 +128,9 @@ absl::StatusOr<Transaction> ReadBody(NodeContext& node, ShardId shard, const Tra
     if (command.machine != MachineId::kTxn) continue;
     absl::StatusOr<TxnCommand> decoded = DecodeTxnCommand(command.bytes);
     if (!decoded.ok()) continue;
-    const Transaction* body = BodyOf(*decoded, record.of);
-    if (body != nullptr) return *body;
+    int64_t stamp_us = std::min(entry->stamp_us, node.wall_us());
+    std::optional<RecordedBody> body = BodyOf(*std::move(decoded), record.of, stamp_us);
+    if (body.has_value()) return *std::move(body);
   }
   return absl::DataLossError("the journal entry does not hold the transaction that the index names");
 }

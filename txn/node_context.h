@@ -88,10 +88,18 @@ class NodeContext {
   uint64_t peer_losses_ = 0;
 };
 
+/// A body as a gateway sent it.
+struct RecordedBody {
+  Transaction transaction;
+  /// Wall clock: until then the request that sent it may begin another attempt. Its Prepare says so; of an Execute
+  /// it is the longest that a request may last.
+  int64_t live_until_us = 0;
+};
+
 /// The body of a transaction, from the journal of a shard that records it.
 /// Errors: kNotFound   the shard does not hold the body (it only saw a Resolve)
 ///         kDataLoss   the journal does not hold what the index says
-absl::StatusOr<Transaction> ReadBody(NodeContext& node, ShardId shard, const TransactionRecord& record);
+absl::StatusOr<RecordedBody> ReadBody(NodeContext& node, ShardId shard, const TransactionRecord& record);
 
 /// The assets of the debit accounts of `body`, as known here; nothing where every transfer names its own.
 std::vector<std::string> UnnamedAssets(NodeContext& node, const Transaction& body);

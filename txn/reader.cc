@@ -46,7 +46,7 @@ std::vector<Reader::Doubt> Reader::DoubtsOn(const LedgerKey& key, ShardId shard)
   std::vector<Doubt> doubts;
   for (InDoubt& in_doubt : node_.machine(shard).InDoubtOn(key)) {
     Tally tally(in_doubt.vote.of, in_doubt.participants);
-    doubts.push_back(Doubt{std::move(in_doubt), std::move(tally)});
+    doubts.push_back(Doubt{std::move(in_doubt), std::move(tally), shard});
   }
   return doubts;
 }
@@ -142,7 +142,21 @@ Task<absl::Status> Reader::FinishDecided(std::vector<Doubt>* doubts, Deadline de
   co_await settler_.SettleAll(std::move(decided), deadline.monotonic_us);
   if (deadline.Passed(node_.now_us()))
     co_return absl::DeadlineExceededError("reservations were not finished in time");
+  // The driving may have ended before the Finish was applied here, which would have lifted the clock: what
+  // was acknowledged before the read must not lie after the time that it answers at (rule 10).
+  for (const Doubt& doubt : *doubts) {
+    if (!doubt.committed()) continue;
+    LogTime committed_at = doubt.tally.decision().committed_at;
+    if (node_.machine(doubt.shard).clock() >= committed_at) continue;
+    absl::Status raised = co_await node_.RaiseClock(doubt.shard, committed_at, deadline);
+    if (!raised.ok()) co_return raised;
+  }
   co_return absl::OkStatus();
+}
+
+bool Reader::StillHeld(const Doubt& doubt) {
+  std::optional<Vote> vote = node_.machine(doubt.shard).FindVote(doubt.in_doubt.vote.of);
+  return vote.has_value() && vote->kind == VoteKind::kPrepared;
 }
 
 absl::Status Reader::Count(const std::vector<Doubt>& doubts, const LedgerKey& key, ShardId shard,
@@ -153,9 +167,9 @@ absl::Status Reader::Count(const std::vector<Doubt>& doubts, const LedgerKey& ke
     const Try& of = doubt.in_doubt.vote.of;
     for (const TransactionRecord& record : node_.machine(shard).FindTransaction(of.key)) {
       if (record.of.digest != of.digest) continue;
-      absl::StatusOr<Transaction> body = ReadBody(node_, shard, record);
+      absl::StatusOr<RecordedBody> body = ReadBody(node_, shard, record);
       if (!body.ok()) return body.status();
-      CountPostings(*body, key.id, *read->account);
+      CountPostings(body->transaction, key.id, *read->account);
     }
   }
   return absl::OkStatus();
@@ -183,6 +197,9 @@ Task<absl::StatusOr<AccountPage>> Reader::ListAccounts(std::string ledger, std::
   if (doubts.empty()) co_return page;
   absl::Status finished = co_await FinishDecided(&doubts, deadline);
   if (!finished.ok()) co_return finished;
+  // A list counts nothing itself, so what is decided must be posted.
+  if (std::any_of(doubts.begin(), doubts.end(), [this](const Doubt& d) { return StillHeld(d); }))
+    co_return absl::UnavailableError("reservations that are decided were not finished");
   co_return MergeShards(ledger, prefix, after, limit);
 }
 

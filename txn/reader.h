@@ -35,6 +35,7 @@ class Reader {
   struct Doubt {
     InDoubt in_doubt;
     Tally tally;
+    ShardId shard;  // of the account
     bool decided() const { return tally.standing() != Tally::Standing::kOpen; }
     bool committed() const { return decided() && tally.decision().kind == DecisionKind::kCommitted; }
   };
@@ -44,7 +45,10 @@ class Reader {
   AccountRead ReadHere(const LedgerKey& key, ShardId shard);
   std::vector<Doubt> DoubtsOn(const LedgerKey& key, ShardId shard);
   Task<absl::Status> Ask(std::vector<Doubt>* doubts, LogTime at, Asking asking, Deadline deadline);
+  /// Finishes what is decided, and lifts the clocks of the accounts' shards to the commit timestamps at least.
   Task<absl::Status> FinishDecided(std::vector<Doubt>* doubts, Deadline deadline);
+  /// The reservation was not finished where the account lives.
+  bool StillHeld(const Doubt& doubt);
   absl::Status Count(const std::vector<Doubt>& doubts, const LedgerKey& key, ShardId shard,
                      AccountRead* read);
   Task<absl::StatusOr<AccountRead>> ReadDoubtful(LedgerKey key, ShardId shard, Deadline deadline);

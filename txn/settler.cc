@@ -56,8 +56,8 @@ std::shared_ptr<Settler::Settlement> Settler::Begin(const Try& of, std::vector<S
   return settlement;
 }
 
-Task<std::optional<Decision>> Settler::Settle(Try of, std::vector<ShardId> participants, int64_t deadline_us,
-                                              int64_t until_us) {
+Task<Settler::Learned> Settler::Settle(Try of, std::vector<ShardId> participants, int64_t deadline_us,
+                                       int64_t until_us) {
   std::shared_ptr<Settlement> settlement = Begin(of, std::move(participants), deadline_us);
   Wakeup over(node_.wakes());
   if (!settlement->over) {
@@ -68,8 +68,7 @@ Task<std::optional<Decision>> Settler::Settle(Try of, std::vector<ShardId> parti
     }
     std::erase(settlement->waiting, &over);
   }
-  if (settlement->open()) co_return std::nullopt;
-  co_return settlement->tally().decision();
+  co_return Learned{settlement->tally().standing(), settlement->tally().decision()};
 }
 
 Task<void> Settler::SettleAll(std::vector<Blocker> blockers, int64_t until_us) {
@@ -78,16 +77,17 @@ Task<void> Settler::SettleAll(std::vector<Blocker> blockers, int64_t until_us) {
   for (const Blocker& blocker : blockers) {
     begun.push_back(Begin(blocker.of, blocker.participants, blocker.deadline_us));
   }
+  // And all are waited for at once: what nobody waits for is not driven up to its deadline.
   Wakeup over(node_.wakes());
-  for (std::shared_ptr<Settlement>& settlement : begun) {
-    if (settlement->over) continue;
-    settlement->waiting.push_back(&over);
-    while (!settlement->over && node_.now_us() < until_us) {
-      bool ended = co_await over.Wait(until_us);
-      (void)ended;
-    }
-    std::erase(settlement->waiting, &over);
+  for (std::shared_ptr<Settlement>& settlement : begun) settlement->waiting.push_back(&over);
+  auto all_over = [&begun] {
+    return std::all_of(begun.begin(), begun.end(), [](const auto& settlement) { return settlement->over; });
+  };
+  while (!all_over() && node_.now_us() < until_us) {
+    bool ended = co_await over.Wait(until_us);
+    (void)ended;
   }
+  for (std::shared_ptr<Settlement>& settlement : begun) std::erase(settlement->waiting, &over);
 }
 
 Task<void> Settler::Drive(std::shared_ptr<Settlement> settlement) {

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "base/task.h"
 #include "txn/command.h"
 #include "txn/node_context.h"
+#include "txn/tally.h"
 
 namespace paxledger {
 
@@ -27,10 +27,15 @@ class Settler {
   Settler(const Settler&) = delete;
   Settler& operator=(const Settler&) = delete;
 
+  /// What is known of a try. kOpen: not decided, and the driving goes on for a while. kSuperseded: it aborted, and
+  /// a later attempt runs.
+  struct Learned {
+    Tally::Standing standing = Tally::Standing::kOpen;
+    Decision decision;  // unless kOpen
+  };
   /// Drives `of` and waits until it is finished at every participant, or until `until_us` on the monotonic
-  /// clock. What was learned of its outcome; nullopt: not decided, and the driving goes on for a while.
-  Task<std::optional<Decision>> Settle(Try of, std::vector<ShardId> participants, int64_t deadline_us,
-                                       int64_t until_us);
+  /// clock.
+  Task<Learned> Settle(Try of, std::vector<ShardId> participants, int64_t deadline_us, int64_t until_us);
   /// The same for several beside each other, bounded in number by the caller.
   Task<void> SettleAll(std::vector<Blocker> blockers, int64_t until_us);
 

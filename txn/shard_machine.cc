@@ -139,7 +139,8 @@ std::vector<TransactionRecord> ShardMachine::FindTransaction(const LedgerKey& ke
   if (tries != nullptr) {
     for (const OpenTry* t : *tries) {
       std::vector<TransactionRecord>& into = t->kind == VoteKind::kConflict ? conflicts : records;
-      into.push_back({t->OfTry(), t->participants, t->body_at, std::nullopt});
+      int64_t deadline_us = t->kind == VoteKind::kResolved ? 0 : t->deadline_us;
+      into.push_back({t->OfTry(), t->participants, t->body_at, std::nullopt, deadline_us});
     }
   }
   if (const IdEntry* entry = state_->shard.ids.Find(bytes)) {
@@ -148,7 +149,7 @@ std::vector<TransactionRecord> ShardMachine::FindTransaction(const LedgerKey& ke
       if (state_->shard.tries.Find(bytes, record.digest) != nullptr) continue;
       std::vector<TransactionRecord>& into =
           record.decision.kind == DecisionKind::kConflict ? conflicts : records;
-      into.push_back({Try{key, record.digest, record.attempt}, {}, record.body_at, record.decision});
+      into.push_back({Try{key, record.digest, record.attempt}, {}, record.body_at, record.decision, 0});
     }
   }
   records.insert(records.end(), std::make_move_iterator(conflicts.begin()),

@@ -55,6 +55,9 @@ struct TransactionRecord {
   std::vector<ShardId> participants;  // empty for a transaction that is finished: recompute from the body
   LogIndex body_at;                   // the entry that holds its Execute or Prepare; 0: only Resolve was seen
   std::optional<Decision> decision;   // nullopt: in doubt
+  /// Wall clock, where in doubt: until then its gateway cares for it. 0: nobody does, because it was resolved or is
+  /// finished.
+  int64_t deadline_us = 0;
 };
 
 struct AccountRow {

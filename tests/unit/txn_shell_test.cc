@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/unit/txn_shell_cluster.h"
 #include "txn/placement.h"
+#include "txn/recovery_token.h"
 
 namespace paxledger {
 namespace {
@@ -19,6 +20,35 @@ const std::string kMissing = AccountOn(ShardId{3}, 5);
 
 /// An id whose home is `shard`.
 std::string IdAt(ShardId shard, std::string stem) { return PlacedTransactionId(stem, shard); }
+
+Try TryOf(const Transaction& body, uint32_t attempt) {
+  return Try{LedgerKey{body.ledger, body.id}, TransactionDigest(body), attempt};
+}
+
+/// Plays a gateway by hand: hands `command` to `shards` and waits until it is applied.
+void Command(ShellCluster& cluster, const std::vector<ShardId>& shards, const TxnCommand& command) {
+  for (ShardId shard : shards) {
+    absl::Status submitted =
+        cluster.node(2).replica().Submit(shard, MachineId::kTxn, EncodeTxnCommand(command), Urgency::kNow, 1);
+    ASSERT_TRUE(submitted.ok()) << submitted;
+  }
+  cluster.RunFor(absl::Milliseconds(100));
+}
+
+PrepareCommand PrepareOf(const Transaction& body, uint32_t attempt, int64_t deadline_us) {
+  std::vector<std::string> assets(body.transfers.size(), "USD/2");
+  return PrepareCommand{TryOf(body, attempt), Participants(body, ShellCluster::kShards),
+                        deadline_us,          body,
+                        std::move(assets),    LogTime{}};
+}
+
+std::string TokenOf(const Transaction& body, uint32_t attempt, int64_t deadline_us) {
+  return EncodeRecoveryToken({TryOf(body, attempt), Participants(body, ShellCluster::kShards), deadline_us});
+}
+
+std::optional<Vote> VoteAt(ShellCluster& cluster, ShardId shard, const Try& of) {
+  return cluster.node(2).machine(shard).FindVote(of);
+}
 
 TEST(TxnShell, CommitsAcrossShardsAndIsReadFromEveryDataCentre) {
   ShellCluster cluster;
@@ -352,6 +382,164 @@ TEST(TxnShell, ARecoveryTokenLeadsToAnOutcomeThoughNoShardSawTheTransfer) {
 TEST(TxnShell, ARecoveryTokenOfAnotherTransactionIsRefused) {
   ShellCluster cluster;
   EXPECT_EQ(cluster.ReadTransaction(1, "x", "nonsense").status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(TxnShell, AForgedRecoveryTokenIsRefused) {
+  ShellCluster cluster;
+  Transaction body = Payment(IdAt(ShardId{0}, "forged"), kAlice, kBob, 100);
+  auto read = [&](RecoveryToken token) {
+    return cluster.ReadTransaction(1, body.id, EncodeRecoveryToken(token)).status().code();
+  };
+  EXPECT_EQ(read({TryOf(body, 1), {ShardId{1}, ShardId{0}}, 0}), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(read({TryOf(body, 1), {ShardId{1}, ShardId{2}}, 0}), absl::StatusCode::kInvalidArgument)
+      << "the home always takes part";
+  EXPECT_EQ(read({TryOf(body, 1), {ShardId{0}, ShardId{9}}, 0}), absl::StatusCode::kInvalidArgument);
+}
+
+// Rule 3: whoever begins attempt 2 claims that attempt 1 aborted.
+TEST(TxnShell, ARecoveryTokenCannotSkipAnAttempt) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  Transaction body = Payment(IdAt(ShardId{2}, "skip"), kAlice, kBob, 100);
+  EXPECT_EQ(cluster.ReadTransaction(1, body.id, TokenOf(body, 2, 0)).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  int64_t deadline_us = cluster.clock(2).WallMicros() + 3'000'000;
+  Command(cluster, {ShardId{0}, ShardId{1}, ShardId{2}}, PrepareOf(body, 1, deadline_us));
+  EXPECT_EQ(VoteAt(cluster, ShardId{0}, TryOf(body, 1))->kind, VoteKind::kPrepared);
+  EXPECT_EQ(cluster.ReadTransaction(1, body.id, TokenOf(body, 3, 0)).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  // Attempt 1 has all votes: it is committed, and nothing of attempt 2 may be written.
+  absl::StatusOr<TransferRead> read = cluster.ReadTransaction(1, body.id, TokenOf(body, 2, 0));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->result.state, TransactionState::kCommitted);
+  EXPECT_EQ(cluster.Hits("txn.resolve_by_token"), 0u);
+  EXPECT_EQ(cluster.Balance(3, kBob), 100);
+}
+
+TEST(TxnShell, ARecoveryTokenOfALaterAttemptIsFollowedToItsEnd) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  Transaction body = Payment(IdAt(ShardId{2}, "later"), kAlice, kBob, 100);
+  std::vector<ShardId> participants = Participants(body, ShellCluster::kShards);
+  int64_t deadline_us = cluster.clock(2).WallMicros() + 1'000'000;
+  Command(cluster, participants, PrepareOf(body, 1, deadline_us));
+  Command(cluster, participants, FinishCommand{TryOf(body, 1), Decision{}});
+  // Attempt 2 was handed out, and no shard has it: it may still commit.
+  std::string token = TokenOf(body, 2, deadline_us);
+  absl::StatusOr<TransferRead> early = cluster.ReadTransaction(1, body.id, token);
+  ASSERT_TRUE(early.ok()) << early.status();
+  EXPECT_EQ(early->result.state, TransactionState::kInDoubt);
+  EXPECT_EQ(early->result.recovery_token, token);
+  cluster.RunFor(absl::Seconds(4));
+  absl::StatusOr<TransferRead> late = cluster.ReadTransaction(1, body.id, token);
+  ASSERT_TRUE(late.ok()) << late.status();
+  EXPECT_EQ(late->result.state, TransactionState::kContended);
+  // What was said stays true, however late the Prepare comes.
+  Command(cluster, participants, PrepareOf(body, 2, deadline_us));
+  EXPECT_EQ(VoteAt(cluster, ShardId{2}, TryOf(body, 2))->finished.kind, DecisionKind::kAborted);
+  EXPECT_EQ(cluster.Balance(3, kAlice), 100);
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(10)));
+}
+
+TEST(TxnShell, ATokenOfALaterAttemptSettlesTheEarlierOneFirst) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  Transaction body = Payment(IdAt(ShardId{2}, "earlier"), kAlice, kBob, 100);
+  int64_t deadline_us = cluster.clock(2).WallMicros() + 100'000;
+  Command(cluster, {ShardId{0}, ShardId{2}}, PrepareOf(body, 1, deadline_us));
+  cluster.RunFor(absl::Milliseconds(2'010));
+  absl::StatusOr<TransferRead> read = cluster.ReadTransaction(3, body.id, TokenOf(body, 2, deadline_us));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->result.state, TransactionState::kContended);
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(10)));
+  EXPECT_EQ(VoteAt(cluster, ShardId{2}, TryOf(body, 1))->kind, VoteKind::kSuperseded);
+}
+
+// A request goes on after an attempt of it aborted, until its deadline.
+TEST(TxnShell, AnAbortedAttemptOfALiveRequestIsInDoubt) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  Transaction body = Payment(IdAt(ShardId{2}, "live"), kAlice, kBob, 100);
+  std::vector<ShardId> participants = Participants(body, ShellCluster::kShards);
+  int64_t deadline_us = cluster.clock(2).WallMicros() + 1'000'000;
+  Command(cluster, participants, PrepareOf(body, 1, deadline_us));
+  Command(cluster, participants, FinishCommand{TryOf(body, 1), Decision{}});
+  absl::StatusOr<TransferRead> early = cluster.ReadTransaction(1, body.id);
+  ASSERT_TRUE(early.ok()) << early.status();
+  EXPECT_EQ(early->result.state, TransactionState::kInDoubt);
+  EXPECT_EQ(early->transaction, body);
+  cluster.RunFor(absl::Seconds(3));
+  for (const std::string& token : {std::string(), early->result.recovery_token}) {
+    absl::StatusOr<TransferRead> late = cluster.ReadTransaction(1, body.id, token);
+    ASSERT_TRUE(late.ok()) << late.status();
+    EXPECT_EQ(late->result.state, TransactionState::kContended);
+  }
+}
+
+TEST(TxnShell, NoResolveBeforeTheDeadlineOfTheRunningAttempt) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  Transaction body = Payment(IdAt(ShardId{2}, "running"), kAlice, kBob, 100);
+  int64_t deadline_us = cluster.clock(2).WallMicros() + 20'000'000;
+  Command(cluster, {ShardId{0}, ShardId{2}}, PrepareOf(body, 1, deadline_us));
+  absl::StatusOr<TransferRead> read = cluster.ReadTransaction(1, body.id, TokenOf(body, 1, 0));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->result.state, TransactionState::kInDoubt);
+  EXPECT_EQ(cluster.Hits("txn.resolve_written"), 0u);
+  EXPECT_EQ(VoteAt(cluster, ShardId{1}, TryOf(body, 1)), std::nullopt);
+}
+
+// Rule 17: another gateway's attempt is known here, so "nothing happened" would be a guess.
+TEST(TxnShell, WhatOthersBeganIsInDoubtWhereNothingCanBeProposed) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  for (ShardId seen : {ShardId{0}, ShardId{2}}) {
+    Transaction body = Payment(IdAt(ShardId{2}, absl::StrCat("begun-", seen.value)), kAlice, kBob, 10);
+    Command(cluster, {seen}, PrepareOf(body, 1, cluster.clock(2).WallMicros() + 20'000'000));
+    cluster.Isolate(1);
+    cluster.RunFor(absl::Seconds(3));
+    EXPECT_EQ(cluster.Execute(1, {body}, absl::Seconds(1)).front().state, TransactionState::kInDoubt);
+    cluster.network().HealAll();
+    cluster.RunFor(absl::Seconds(2));
+  }
+}
+
+// Rule 1: the home bound the id for ever, so no shard needs to hear of yet another body.
+TEST(TxnShell, BodiesUnderATakenIdLeaveNoTrace) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 1000);
+  cluster.Fund(kBob, 0);
+  std::string id = IdAt(ShardId{0}, "taken");
+  ASSERT_EQ(cluster.Pay(1, id, kAlice, kBob, 1).state, TransactionState::kCommitted);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
+  for (Amount amount = 2; amount < 10; ++amount) {
+    EXPECT_EQ(cluster.Pay(1, id, kAlice, kBob, amount).state, TransactionState::kConflict);
+  }
+  EXPECT_EQ(cluster.node(1).machine(ShardId{0}).FindTransaction({"main", id}).size(), 1u);
+  EXPECT_EQ(cluster.node(1).machine(ShardId{1}).FindTransaction({"main", id}).size(), 1u);
+}
+
+// Both left behind, with deadlines apart: who waits for one drives the other as well.
+TEST(TxnShell, BlockersAreWaitedForTogether) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kDave, 100);
+  cluster.Fund(kBob, 0);
+  int64_t now_us = cluster.clock(2).WallMicros();
+  Transaction first = Payment(IdAt(ShardId{2}, "first"), kAlice, kBob, 100);
+  Transaction second = Payment(IdAt(ShardId{2}, "second"), kDave, kBob, 100);
+  Command(cluster, {ShardId{0}}, PrepareOf(first, 1, now_us + 500'000));
+  Command(cluster, {ShardId{0}}, PrepareOf(second, 1, now_us + 3'000'000));
+  Transaction both = Payment(IdAt(ShardId{0}, "both"), kAlice, kBob, 100);
+  both.transfers.push_back(Payment(absl::StrCat(both.id, "~1"), kDave, kBob, 100).transfers.front());
+  EXPECT_EQ(cluster.Execute(1, {both}, absl::Seconds(20)).front().state, TransactionState::kCommitted);
+  EXPECT_EQ(cluster.Metric(1, "paxledger_transaction_blocked_total"), 1u);
 }
 
 TEST(TxnShell, WithoutAMajorityNothingHappens) {
