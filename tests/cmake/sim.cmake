@@ -30,3 +30,7 @@ target_link_libraries(ledger-sim PRIVATE sim_world sim_core)
 paxledger_test(sim_test LAYER integration
   SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/integration/sim_test.cc
   LIBS sim_world)
+
+paxledger_test(sim_ports_test
+  SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/unit/sim_ports_test.cc
+  LIBS sim_world)

@@ -120,8 +120,10 @@ Task<void> Workload::Client(uint32_t home, int64_t think_us) {
   int64_t next_us = cluster_.scheduler().now_us();
   while (!finishing_) {
     next_us += random_.Between(0, 2 * think_us);
-    int64_t wait_us = std::max<int64_t>(0, next_us - cluster_.scheduler().now_us());
-    co_await SleepFor(strand_, absl::Microseconds(wait_us));
+    while (!finishing_ && cluster_.scheduler().now_us() < next_us) {
+      int64_t wait_us = std::min<int64_t>(1'000'000, next_us - cluster_.scheduler().now_us());
+      co_await SleepFor(strand_, absl::Microseconds(wait_us));
+    }
     if (!finishing_) co_await OneOperation(home);
   }
 }
