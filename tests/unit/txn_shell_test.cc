@@ -601,6 +601,28 @@ TEST(TxnShell, AStrongReadShowsWhatWasAcknowledgedAMomentAgo) {
   EXPECT_GT(cluster.Hits("txn.doubtful_read"), 0u);
 }
 
+// Rule 10: the Finish of what is committed does not come through, so nothing lifts the shard's clock.
+TEST(TxnShell, AStrongReadNeverMissesWhatIsCommittedAndNotFinished) {
+  ShellCluster cluster;
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
+  Transaction body = Payment(IdAt(ShardId{1}, "unfinished"), kAlice, kBob, 100);
+  int64_t deadline_us = cluster.clock(2).WallMicros() + 60'000'000;
+  for (ShardId shard : {ShardId{0}, ShardId{1}}) Command(cluster, {shard}, PrepareOf(body, 1, deadline_us));
+  std::optional<absl::StatusOr<AccountRead>> result;
+  cluster.node(1).ReadAccount(LedgerKey{"main", kAlice}, ReadMode::kStrong, LogTime{},
+                              cluster.In(1, absl::Seconds(50)),
+                              [&](absl::StatusOr<AccountRead> r) { result = std::move(r); });
+  cluster.RunFor(absl::Microseconds(300));  // the barrier's question has left
+  for (uint32_t peer : {2u, 3u}) cluster.network().Cut(1, peer);
+  cluster.RunFor(absl::Seconds(12));
+  EXPECT_EQ(cluster.Hits("txn.doubtful_read"), 1u);
+  cluster.network().HealAll();
+  ASSERT_TRUE(cluster.RunUntil([&] { return result.has_value(); }));
+  if (result->ok()) EXPECT_EQ((*result)->account->totals.debits_posted, 100u);
+}
+
 TEST(TxnShell, AStrongListShowsWhatWasAcknowledgedInOrderOfId) {
   ShellCluster cluster;
   for (int i = 0; i < 10; ++i) cluster.Fund(absl::StrCat("list-", i), 0);
