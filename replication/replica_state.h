@@ -63,6 +63,10 @@ class Replica::State {
   std::function<void()> peer_lost_handler;
 
  private:
+  static constexpr uint32_t kHopsMax = 2;            // of a forwarded command
+  static constexpr int kIncarnationRandomBits = 20;  // below the counter of processes
+  static constexpr std::string_view kRetiredName = "retired";
+
   struct RecentEntry {
     LogIndex index;
     SharedBytes value;

@@ -1,0 +1,96 @@
+// Peers that come, go and tell the time; what a stop hands over.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "replication/replica_state.h"
+
+namespace paxledger {
+
+void Replica::State::OnPeerUp(ReplicaId peer, Incarnation peer_incarnation) {
+  peers_[peer].incarnation = peer_incarnation;
+  peers_[peer].heard_at_us = ports.clock->MonotonicMicros();
+  UpdateHealth();
+  if (!ready_) return;
+  for (Shard& shard : shards_) Step(shard, event::PeerUp{peer});
+}
+
+// Rule 18: what one shard noticed holds for the whole disk, and for every process that starts from it.
+void Replica::State::Retire(absl::AnyInvocable<void()> done) {
+  retired_ = true;
+  EngineBatch batch;
+  LogStore::AddNumber(kRetiredName, 1, batch);
+  ports.engine->Write(std::move(batch), Durability::kSync, std::move(done));
+  for (Shard& shard : shards_) Step(shard, event::Retired{});
+}
+
+void Replica::State::OnPeerDown(ReplicaId peer) {
+  peers_[peer].heard_at_us = 0;
+  UpdateHealth();
+}
+
+void Replica::State::OnPeerClock(ReplicaId id, int64_t wall_us) {
+  Peer& peer = peers_[id];
+  peer.heard_at_us = ports.clock->MonotonicMicros();
+  peer.clock_offset_us = wall_us - ports.clock->WallMicros();
+  peer.clock_known = true;
+  UpdateClockOffset();
+  UpdateHealth();
+}
+
+void Replica::State::UpdateClockOffset() {
+  std::vector<int64_t> offsets{0};
+  for (const auto& [id, peer] : peers_) {
+    if (peer.clock_known) offsets.push_back(peer.clock_offset_us);
+  }
+  // The lower median: with two clocks the slower one counts, so that a fast clock alone never pulls the log ahead.
+  auto middle = offsets.begin() + static_cast<std::ptrdiff_t>((offsets.size() - 1) / 2);
+  std::nth_element(offsets.begin(), middle, offsets.end());
+  median_clock_offset_us_ = *middle;
+}
+
+int64_t Replica::State::ClockOffsetMicros() const { return -median_clock_offset_us_; }
+
+void Replica::State::AdmitPeer(ReplicaId peer, Incarnation peer_incarnation,
+                               absl::AnyInvocable<void(bool)> admitted) {
+  auto it = admitted_.find(peer);
+  uint64_t seen = it == admitted_.end() ? 0 : it->second;
+  bool same_process = seen == peer_incarnation.value;
+  bool newer = (peer_incarnation.value >> kIncarnationRandomBits) > (seen >> kIncarnationRandomBits);
+  if (it == admitted_.end() || (!same_process && !newer)) {
+    ports.executor->Post([admitted = std::move(admitted)]() mutable { admitted(false); });
+    return;
+  }
+  it->second = peer_incarnation.value;
+  EngineBatch batch;
+  LogStore::AddNumber(absl::StrCat("peer/", peer.value), peer_incarnation.value, batch);
+  ports.engine->Write(std::move(batch), Durability::kSync,
+                      [admitted = std::move(admitted)]() mutable { admitted(true); });
+}
+
+ShardStatus Replica::State::Status(ShardId id) const {
+  const Shard& shard = At(id);
+  return {shard.applied, shard.log->highest_seen(), shard.log->owner(), shard.log->voting()};
+}
+
+void Replica::State::HandOver() {
+  size_t turn = 0;
+  for (Shard& shard : shards_) {
+    if (!shard.log->owns_next()) continue;
+    std::vector<Owner> heirs;
+    for (const auto& [id, peer] : peers_) {
+      if (ports.transport->IsUp(id)) heirs.push_back({id, peer.incarnation});
+    }
+    if (heirs.empty()) return;
+    Step(shard, event::HandOver{heirs[turn++ % heirs.size()]});
+  }
+}
+
+bool Replica::State::Idle() const {
+  for (const Shard& shard : shards_) {
+    if (!shard.log->idle() || !shard.proposals.empty() || !shard.to_apply.empty()) return false;
+  }
+  return forwards_.empty();
+}
+
+}  // namespace paxledger
