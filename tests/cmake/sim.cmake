@@ -22,7 +22,7 @@ add_library(sim_world
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/sim_network.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/workload.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/world.cc)
-target_link_libraries(sim_world PUBLIC txn_shell)
+target_link_libraries(sim_world PUBLIC txn_shell replication_net)
 
 add_executable(ledger-sim ${CMAKE_CURRENT_SOURCE_DIR}/sim/main.cc)
 target_link_libraries(ledger-sim PRIVATE sim_world sim_core)

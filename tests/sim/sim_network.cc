@@ -6,6 +6,8 @@
 #include <utility>
 #include <variant>
 
+#include "base/check.h"
+
 namespace paxledger::sim {
 namespace {
 
@@ -223,8 +225,24 @@ void SimNetwork::Greet(uint32_t a, uint32_t b) {
     // Not inside the callback of one of the two.
     scheduler_.After(0, EventKind::kConnection, nullptr, [this, hello] { GreetingDone(*hello); });
   };
-  first->strand_.Take([=] { first->listener_->AdmitPeer(second->id(), second->incarnation_, answer); });
-  second->strand_.Take([=] { second->listener_->AdmitPeer(first->id(), first->incarnation_, answer); });
+  first->strand_.Take(
+      [=, told = Greeting(*second, *first)] { first->listener_->AdmitPeer(second->id(), told, answer); });
+  second->strand_.Take(
+      [=, told = Greeting(*first, *second)] { second->listener_->AdmitPeer(first->id(), told, answer); });
+}
+
+Incarnation SimNetwork::Greeting(const SimTransport& from, const SimTransport& to) {
+  PeerHello hello;
+  hello.cluster_id = "simulated";
+  hello.from = from.id();
+  hello.to = to.id();
+  hello.incarnation = from.incarnation_;
+  hello.process = from.incarnation_.value;
+  writer_.AddHello(hello);
+  Frame frame = Encode({}, from.clock_.WallMicros());
+  Decode(frame.bytes);
+  Check(frame_.hello == hello, "a greeting is read as it was written");
+  return frame_.hello->incarnation;
 }
 
 void SimNetwork::GreetingDone(Hello& hello) {
@@ -273,12 +291,32 @@ void SimNetwork::SendFrame(uint32_t from, uint32_t to, std::vector<PeerMessage> 
   }
   ++frames_;
   messages_ += messages.size();
-  Frame frame{std::move(messages), wall_us, ConnectionOf(from, to).epoch};
+  Frame frame = Encode(messages, wall_us);
+  frame.epoch = ConnectionOf(from, to).epoch;
   if (LinkOf(from, to).cut) {
     LinkOf(from, to).stalled.push_back(std::move(frame));
   } else {
     Carry(from, to, std::move(frame));
   }
+}
+
+SimNetwork::Frame SimNetwork::Encode(const std::vector<PeerMessage>& messages, int64_t wall_us) {
+  Frame frame;
+  frame.messages = messages.size();
+  for (const PeerMessage& message : messages) {
+    bool fits = writer_.Add(message);
+    Check(fits, "what one strand sends at once fits a frame in the simulator");
+  }
+  writer_.EndFrame(wall_us);
+  writer_.Exchange(&frame.bytes);
+  bytes_ += frame.bytes.size();
+  return frame;
+}
+
+void SimNetwork::Decode(const std::string& bytes) {
+  Check(FrameLength(bytes) + kFrameHeadBytes == bytes.size(), "a frame names its own length");
+  absl::Status decoded = reader_.Decode(std::string_view(bytes).substr(kFrameHeadBytes), &frame_);
+  Check(decoded.ok(), "what a node sends, a node can read");
 }
 
 void SimNetwork::Carry(uint32_t from, uint32_t to, Frame frame) {
@@ -291,15 +329,16 @@ void SimNetwork::Carry(uint32_t from, uint32_t to, Frame frame) {
 
 void SimNetwork::Deliver(uint32_t from, uint32_t to, Frame frame) {
   if (transports_[to] == nullptr || ConnectionOf(from, to).epoch != frame.epoch || !SeesUp(to, from)) {
-    lost_ += frame.messages.size();
+    lost_ += frame.messages;
     return;
   }
   SimTransport* transport = transports_[to];
   transport->strand_.Take([this, transport, from, to, frame = std::move(frame)]() mutable {
     TransportListener& listener = *transport->listener_;
     ReplicaId peer{static_cast<uint16_t>(from)};
-    listener.OnPeerClock(peer, frame.wall_us);
-    for (PeerMessage& message : frame.messages) {
+    Decode(frame.bytes);
+    listener.OnPeerClock(peer, frame_.sent_wall_us);
+    for (PeerMessage& message : frame_.messages) {
       std::visit(MessageNote{scheduler_, from, to}, message);
       listener.OnMessage(peer, std::move(message));
     }

@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "base/strong_id.h"
+#include "replication/net/peer_codec.h"
 #include "replication/net/transport.h"
 #include "tests/sim/scheduler.h"
 
@@ -29,7 +30,8 @@ struct NetworkProfile {
 class SimTransport;
 
 /// The network between the nodes: a connection for each pair, which keeps order, and which breaks. A frame that meets a
-/// cut link waits, as TCP's do, until the link is whole again or the connection is given up.
+/// cut link waits, as TCP's do, until the link is whole again or the connection is given up. What travels are the bytes of
+/// the production codec, so that nothing reaches a peer but through the wire format.
 /// Owns:    nothing; borrows the scheduler. Transports register themselves.
 class SimNetwork {
  public:
@@ -55,13 +57,14 @@ class SimNetwork {
   uint64_t frames() const { return frames_; }
   uint64_t messages() const { return messages_; }
   uint64_t messages_lost() const { return lost_; }
+  uint64_t bytes() const { return bytes_; }
   uint64_t resets() const { return resets_; }
 
  private:
   friend class SimTransport;
   struct Frame {
-    std::vector<PeerMessage> messages;
-    int64_t wall_us = 0;
+    std::string bytes;  // docs/formats.md#peer-frames
+    size_t messages = 0;
     uint64_t epoch = 0;  // of the connection
   };
   struct Link {  // one way
@@ -79,6 +82,8 @@ class SimNetwork {
   Connection& ConnectionOf(uint32_t a, uint32_t b);
   bool SeesUp(uint32_t node, uint32_t peer) const;
   void SendFrame(uint32_t from, uint32_t to, std::vector<PeerMessage> messages, int64_t wall_us);
+  Frame Encode(const std::vector<PeerMessage>& messages, int64_t wall_us);
+  void Decode(const std::string& bytes);  // into `frame_`
   void Carry(uint32_t from, uint32_t to, Frame frame);
   void Deliver(uint32_t from, uint32_t to, Frame frame);
   void Dial(uint32_t a, uint32_t b);
@@ -92,6 +97,8 @@ class SimNetwork {
     bool over = false;
   };
   void GreetingDone(Hello& hello);
+  /// The incarnation that `from` names in its greeting, as `to` reads it.
+  Incarnation Greeting(const SimTransport& from, const SimTransport& to);
   /// `node` learns that its connection to `peer` is gone.
   void LoseSide(uint32_t node, uint32_t peer, uint64_t epoch);
   void GiveUpWhenSilent(uint32_t from, uint32_t to, uint64_t epoch);
@@ -108,6 +115,10 @@ class SimNetwork {
   uint64_t messages_ = 0;
   uint64_t lost_ = 0;
   uint64_t resets_ = 0;
+  uint64_t bytes_ = 0;
+  FrameWriter writer_;
+  FrameReader reader_;
+  PeerFrame frame_;  // that was decoded last
 };
 
 /// The transport of one incarnation of a node. Sends an empty frame every 200 ms, as the real one does, so that peers hear of
