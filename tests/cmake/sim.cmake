@@ -12,11 +12,15 @@ target_compile_definitions(core_trace_test PRIVATE
   PAXLEDGER_TRACES="${CMAKE_CURRENT_SOURCE_DIR}/traces")
 
 add_library(sim_world
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/barrier_probe.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/faults.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/history.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/journal_fold.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/log_checker.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/order_graph.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/plan.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/scheduler.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/serializability.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/sim_cluster.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/sim_engine.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/sim_network.cc
@@ -32,5 +36,5 @@ paxledger_test(sim_test LAYER integration
   LIBS sim_world)
 
 paxledger_test(sim_ports_test
-  SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/unit/sim_ports_test.cc
+  SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/unit/sim_ports_test.cc ${CMAKE_CURRENT_SOURCE_DIR}/unit/sim_checkers_test.cc
   LIBS sim_world)

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tests/sim/amounts.h"
 #include "txn/placement.h"
 
 namespace paxledger::sim {
@@ -47,7 +48,7 @@ History::BodyId History::Begin(Transaction body) {
       if (!noted) bodies.push_back(name);
     }
   }
-  id.bodies.push_back(Body{std::move(body), digest, cluster_.scheduler().now_us(), std::nullopt});
+  id.bodies.push_back(Body{std::move(body), digest, cluster_.scheduler().now_us(), {}, {}});
   return name;
 }
 
@@ -133,13 +134,17 @@ void History::Read(const std::string& account, int64_t began_us, int64_t ended_u
       fail_(absl::StrCat("a strong read of ", account, " shows less than one that had ended before"));
     }
   }
-  facts.reads.push_back({ended_us, shown});
+  facts.reads.push_back({began_us, ended_us, shown});
 }
 
 void History::ReadTransaction(BodyId name, const absl::StatusOr<TransferRead>& read) {
   ++reads_;
   const Id& id = ids_[name.id];
-  const Body& body = id.bodies[name.body];
+  Body& body = ids_[name.id].bodies[name.body];
+  if (read.ok() && read->result.state == TransactionState::kCommitted && read->transaction == body.body &&
+      !body.seen_committed_us.has_value()) {
+    body.seen_committed_us = cluster_.scheduler().now_us();
+  }
   bool final = body.acknowledged.has_value() && body.acknowledged->state != TransactionState::kConflict;
   if (!final) return;
   if (!read.ok()) {
@@ -156,8 +161,7 @@ void History::ReadTransaction(BodyId name, const absl::StatusOr<TransferRead>& r
 }
 
 std::string History::Shown(const Sums& sums) {
-  return absl::StrCat("debits ", static_cast<uint64_t>(sums.debits), " credits ",
-                      static_cast<uint64_t>(sums.credits));
+  return absl::StrCat("debits ", ShowAmount(sums.debits), " credits ", ShowAmount(sums.credits));
 }
 
 std::string History::NewestOn(const AccountFacts& facts, int64_t before_us) const {
@@ -170,8 +174,7 @@ std::string History::NewestOn(const AccountFacts& facts, int64_t before_us) cons
     absl::StrAppend(&text, ids_[name->id].id, " (", name->id, ", ",
                     ToAbsl(StateName(body.acknowledged->state)), " at ", body.acknowledged->at_us, " us)");
     for (const Transfer& t : body.body.transfers) {
-      absl::StrAppend(&text, " ", t.debit_account, "->", t.credit_account, ":",
-                      static_cast<uint64_t>(t.amount));
+      absl::StrAppend(&text, " ", t.debit_account, "->", t.credit_account, ":", ShowAmount(t.amount));
     }
     text += "; ";
   }
@@ -240,16 +243,63 @@ void History::CheckFinal(uint32_t machine) {
     const Sums& sums = expected[name];
     const Totals& totals = account->totals;
     if (totals.debits_posted != sums.debits || totals.credits_posted != sums.credits) {
-      fail_(absl::StrCat("account ", name, " on dc", machine, " holds debits ",
-                         static_cast<uint64_t>(totals.debits_posted), " and credits ",
-                         static_cast<uint64_t>(totals.credits_posted), ", but what committed sums up to ",
-                         static_cast<uint64_t>(sums.debits), " and ", static_cast<uint64_t>(sums.credits)));
+      fail_(absl::StrCat("account ", name, " on dc", machine, " holds ",
+                         Shown({totals.debits_posted, totals.credits_posted}),
+                         ", but what committed sums up to ", Shown(sums)));
     }
     if (account->debits_in_doubt != 0 || account->credits_in_doubt != 0) {
       fail_(absl::StrCat("account ", name, " has reservations that nothing in doubt explains"));
     }
   }
   CheckClearing(machine);
+}
+
+const History::Body* History::Find(const std::string& id, const Digest& digest) const {
+  auto at = by_name_.find(id);
+  if (at == by_name_.end()) return nullptr;
+  for (const Body& body : ids_[at->second].bodies) {
+    if (body.digest == digest) return &body;
+  }
+  return nullptr;
+}
+
+SerialVerdict History::CheckOrder(const JournalFold& fold) {
+  SerialHistory serial;
+  std::map<JournalFold::BodyNo, size_t> operations;
+  for (const auto& [number, transaction] : fold.committed()) {
+    const Body* body = Find(transaction.id, transaction.digest);
+    if (body == nullptr) {
+      fail_(absl::StrCat("transaction ", transaction.id, " has an effect and nobody asked for it"));
+      continue;
+    }
+    std::optional<int64_t> told_us = body->seen_committed_us;
+    if (body->acknowledged.has_value()) {
+      told_us = std::min(body->acknowledged->at_us, told_us.value_or(INT64_MAX));
+      if (body->acknowledged->state != TransactionState::kCommitted) {
+        fail_(absl::StrCat("transaction ", transaction.id, " was acknowledged as ",
+                           ToAbsl(StateName(body->acknowledged->state)), " and has an effect"));
+      }
+    }
+    operations[number] = serial.operations.size();
+    serial.operations.push_back({transaction.id, body->sent_us, told_us});
+  }
+  for (const auto& [account, effects] : fold.effects()) {
+    std::vector<SerialHistory::Effect>& to = serial.effects[account];
+    for (const JournalFold::Effect& effect : effects) {
+      auto operation = operations.find(effect.of);
+      if (operation == operations.end()) continue;
+      to.push_back({operation->second, effect.voted, effect.done, effect.sums.debits, effect.sums.credits});
+    }
+  }
+  for (const auto& [account, facts] : accounts_) {
+    for (const PastRead& read : facts.reads) {
+      serial.reads.push_back({serial.operations.size(), account, read.sums.debits, read.sums.credits});
+      serial.operations.push_back(
+          {absl::StrCat("a read of ", account, " (", read.began_us, "..", read.ended_us, " us)"),
+           read.began_us, read.ended_us});
+    }
+  }
+  return CheckSerializable(serial);
 }
 
 void History::CheckClearing(uint32_t machine) {

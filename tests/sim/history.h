@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/sim/journal_fold.h"
+#include "tests/sim/serializability.h"
 #include "tests/sim/sim_cluster.h"
 #include "txn/ledger_service.h"
 
@@ -18,6 +20,7 @@ namespace paxledger::sim {
 ///     a later read never shows less than an earlier one
 ///   - in the end, on every replica: what was acknowledged stands as acknowledged, and each account holds exactly the sum
 ///     of the transactions that committed, so none was lost, doubled or done by halves
+///   - one order of all transactions and strong reads explains all of it (tests/sim/serializability)
 /// Threads: one.
 class History {
  public:
@@ -42,8 +45,9 @@ class History {
   /// A strong read of a transaction by id.
   void ReadTransaction(BodyId body, const absl::StatusOr<TransferRead>& read);
 
-  /// After everything settled.
+  /// After everything settled: against the books of a data centre, and against the logs.
   void CheckFinal(uint32_t machine);
+  SerialVerdict CheckOrder(const JournalFold& fold);
 
   uint64_t committed() const { return committed_; }
   uint64_t refused() const { return refused_; }
@@ -62,6 +66,7 @@ class History {
     Digest digest;
     int64_t sent_us;
     std::optional<Acknowledgement> acknowledged;
+    std::optional<int64_t> seen_committed_us;  // by a read of it
   };
   struct Id {
     std::string id;
@@ -72,6 +77,7 @@ class History {
     Amount credits = 0;
   };
   struct PastRead {
+    int64_t began_us;
     int64_t ended_us;
     Sums sums;
   };
@@ -84,6 +90,7 @@ class History {
   std::string NewestOn(const AccountFacts& facts, int64_t before_us) const;
   static Sums EffectOn(const std::string& account, const Transaction& body);
   std::optional<Decision> DecisionOf(uint32_t machine, const Id& id, const Body& body);
+  const Body* Find(const std::string& id, const Digest& digest) const;
   void CheckOutcome(const Id& id, const Body& body, const std::optional<Decision>& decision);
   void CheckClearing(uint32_t machine);
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tests/sim/amounts.h"
 #include "txn/command.h"
 #include "txn/placement.h"
 
@@ -13,13 +14,18 @@ LogChecker::LogChecker(SimCluster& cluster, Fail fail)
     : cluster_(cluster),
       fail_(std::move(fail)),
       truth_(cluster.shards()),
-      applied_(cluster.size() + 1, std::vector<LogIndex>(cluster.shards())) {}
+      applied_(cluster.size() + 1, std::vector<LogIndex>(cluster.shards())),
+      fold_(cluster.shards(), [this](std::string what) { fail_(std::move(what)); }) {}
 
 void LogChecker::OnRecovered(uint32_t machine) {
   for (uint32_t s = 0; s < cluster_.shards(); ++s) {
-    LogIndex at = cluster_.node(machine)->machine(ShardId{s}).applied();
+    ShardMachine& books = cluster_.node(machine)->machine(ShardId{s});
+    LogIndex at = books.applied();
     applied_[machine][s] = at;
-    if (at.value > 0) Compare(machine, ShardId{s}, at);
+    // What it replayed above its checkpoint, and the entries that it knew chosen and applies first of all.
+    LogIndex from = at;
+    while (from.value > 1 && books.DigestsAt(LogIndex{from.value - 1}).has_value()) --from.value;
+    for (; from.value > 0 && from <= at; from = Next(from)) Compare(machine, ShardId{s}, from);
   }
 }
 
@@ -68,21 +74,11 @@ void LogChecker::Compare(uint32_t machine, ShardId shard, LogIndex index) {
   std::memcpy(&head, seen->state.bytes.data(), sizeof(head));
   cluster_.scheduler().Note(EventKind::kNote, machine, 0, "applied first: shard, index, state", shard.value,
                             index.value, head);
+  Fold(node, shard, index);
   if (index == books.applied()) CheckBooks(shard, books);
-  CheckCommands(node, shard, index);
 }
 
-void LogChecker::CheckBooks(ShardId shard, ShardMachine& books) {
-  for (const AssetTotals& row : books.TotalsByAsset()) {
-    if (row.totals.debits_posted != row.totals.credits_posted ||
-        row.totals.debits_pending != row.totals.credits_pending) {
-      fail_(absl::StrCat("the books of shard ", shard.value, " do not balance at index ",
-                         books.applied().value));
-    }
-  }
-}
-
-void LogChecker::CheckCommands(Node& node, ShardId shard, LogIndex index) {
+void LogChecker::Fold(Node& node, ShardId shard, LogIndex index) {
   absl::StatusOr<SharedBytes> value = node.replica().ReadEntry(shard, index);
   if (!value.ok()) {
     fail_(absl::StrCat("an applied entry cannot be read: ", value.status().ToString()));
@@ -90,43 +86,67 @@ void LogChecker::CheckCommands(Node& node, ShardId shard, LogIndex index) {
   }
   absl::StatusOr<Envelope> envelope = DecodeEnvelope(**value);
   if (!envelope.ok()) return fail_("an applied entry cannot be decoded");
+  JournalFold::Claim claim = [&](const Try& of, LogIndex at) -> std::optional<Decision> {
+    for (const TransactionRecord& record : node.machine(shard).FindTransaction(of.key)) {
+      if (record.of == of && record.body_at == at) return record.decision;
+    }
+    return std::nullopt;
+  };
   for (const Command& command : envelope->commands) {
     absl::StatusOr<TxnCommand> decoded = DecodeTxnCommand(command.bytes);
     if (!decoded.ok()) return fail_("an applied command cannot be decoded");
     ++commands_;
+    fold_.Add(shard, index, *decoded, claim);
+    if (index != node.machine(shard).applied()) continue;
     const Transaction* body = nullptr;
     if (const auto* execute = std::get_if<ExecuteCommand>(&*decoded)) body = &execute->body;
-    if (const auto* prepare = std::get_if<PrepareCommand>(&*decoded)) body = &prepare->body;
+    if (const auto* finish = std::get_if<FinishCommand>(&*decoded)) body = fold_.BodyOf(finish->of);
     if (body == nullptr) continue;
     for (const Transfer& transfer : body->transfers) {
-      CheckLimit(shard, node.machine(shard), {body->ledger, transfer.debit_account});
-      CheckLimit(shard, node.machine(shard), {body->ledger, transfer.credit_account});
+      touched_.push_back(transfer.debit_account);
+      touched_.push_back(transfer.credit_account);
     }
+  }
+  for (const std::string& account : touched_) CheckAccount(shard, node.machine(shard), account);
+  touched_.clear();
+}
+
+void LogChecker::CheckBooks(ShardId shard, ShardMachine& books) {
+  auto complain = [&](const char* what) {
+    fail_(absl::StrCat("the books of shard ", shard.value, " ", what, " at index ", books.applied().value));
+  };
+  JournalFold::Sums all = fold_.PostedIn(shard);
+  for (const auto& [counterpart, sums] : fold_.ClearingOf(shard)) all.Add(sums);
+  for (const AssetTotals& row : books.TotalsByAsset()) {  // one asset is in use
+    if (row.totals.debits_posted != row.totals.credits_posted ||
+        row.totals.debits_pending != row.totals.credits_pending) {
+      complain("do not balance");
+    }
+    if (row.totals.debits_posted != all.debits || row.totals.credits_posted != all.credits) {
+      complain("do not say what the entries add up to");
+    }
+  }
+  for (const ClearingTotals& row : books.Clearing()) {
+    auto sums = fold_.ClearingOf(shard).find(row.counterpart.value);
+    bool same = sums != fold_.ClearingOf(shard).end() && row.totals.debits_posted == sums->second.debits &&
+                row.totals.credits_posted == sums->second.credits;
+    if (!same) complain("have another clearing account than the entries add up to");
   }
 }
 
-void LogChecker::CheckLimit(ShardId shard, ShardMachine& books, const LedgerKey& key) {
-  if (ShardOfAccount(key.ledger, key.id, cluster_.shards()) != shard) return;
-  const Account* account = books.FindAccount(key);
-  if (account == nullptr) return;
-  const Totals& t = account->totals;
-  // Reservations are left out: one may rely on another of the same transaction, and both happen or neither.
-  Amount debits = t.debits_posted + t.debits_pending;
-  Amount credits = t.credits_posted + t.credits_pending;
-  bool crossed = false;
-  switch (account->spec.limit) {
-    case LimitRule::kNone:
-      break;
-    case LimitRule::kDebitsMustNotExceedCredits:
-      crossed = debits > t.credits_posted + account->spec.overdraft;
-      break;
-    case LimitRule::kCreditsMustNotExceedDebits:
-      crossed = credits > t.debits_posted + account->spec.overdraft;
-      break;
+void LogChecker::CheckAccount(ShardId shard, ShardMachine& books, const std::string& account) {
+  if (ShardOfAccount("main", account, cluster_.shards()) != shard) return;
+  const Account* held = books.FindAccount({"main", account});
+  const JournalFold::Sums* due = fold_.PostedTo(account);
+  if ((held == nullptr) != (due == nullptr)) {
+    fail_(absl::StrCat("account ", account, " is known to the books or to the entries only"));
+  } else if (held != nullptr &&
+             (held->totals.debits_posted != due->debits || held->totals.credits_posted != due->credits)) {
+    fail_(absl::StrCat("account ", account, " holds at shard ", shard.value, ", index ",
+                       books.applied().value, " debits ", ShowAmount(held->totals.debits_posted),
+                       " and credits ", ShowAmount(held->totals.credits_posted), "; the entries add up to ",
+                       ShowAmount(due->debits), " and ", ShowAmount(due->credits)));
   }
-  if (crossed)
-    fail_(absl::StrCat("account ", key.id, " crossed its limit at shard ", shard.value, ", index ",
-                       books.applied().value));
 }
 
 }  // namespace paxledger::sim

@@ -123,9 +123,10 @@ void Print(uint64_t seed, const SimReport& report, double took, const Arguments&
   absl::PrintF("seed %d: %s, hash %016x\n", seed, report.failure.empty() ? "ok" : "FAILED", report.hash);
   absl::PrintF("  %s\n", report.plan);
   absl::PrintF(
-      "  %d requests: %d committed, %d refused, %d conflicts; %d reads; %d entries with %d commands\n",
-      report.requests, report.committed, report.refused, report.conflicts, report.reads, report.entries,
-      report.commands);
+      "  %d requests: %d committed, %d refused, %d conflicts; %d reads (%d placed, %d ambiguous), %d "
+      "barriers; %d entries with %d commands\n",
+      report.requests, report.committed, report.refused, report.conflicts, report.reads, report.reads_placed,
+      report.reads_ambiguous, report.barriers, report.entries, report.commands);
   absl::PrintF(
       "  %.1f virtual s (settled %.1f s after the faults), %d events, %d messages (%d lost); %.2f wall s, "
       "%.0f outcomes/s\n",

@@ -85,6 +85,10 @@ Plan DrawPlan(const SimOptions& options, Random& random) {
   plan.client_timeout_us = random.Between(300'000, 5'000'000);
   plan.answers_lost_per_thousand = DrawRate(random, 40, 100);
   plan.reads_per_thousand = DrawRate(random, 80, 500);
+  plan.dense_readers = random.Chance(1, 6) ? 2 + static_cast<uint32_t>(random.Below(3)) : 0;
+  plan.dense_read_every_us = random.Between(5'000, 60'000);
+  plan.tagged_amounts = plan.dense_readers > 0 || random.Chance(1, 3);
+  plan.barrier_every_us = DrawInterval(random, 50, 0, 1);
   plan.duplicates_per_thousand = DrawRate(random, 60, 200);
   plan.other_bodies_per_thousand = DrawRate(random, 40, 100);
   plan.clients_die_per_thousand = DrawRate(random, 40, 50);

@@ -45,6 +45,11 @@ struct Plan {
   int64_t client_timeout_us = 2'000'000;
   uint32_t answers_lost_per_thousand = 0;
   uint32_t reads_per_thousand = 200;
+  /// Clients that do nothing but read the hot accounts, each read this long after the last one, anywhere.
+  uint32_t dense_readers = 0;
+  int64_t dense_read_every_us = 20'000;
+  bool tagged_amounts = false;  // tests/sim/amounts
+  int64_t barrier_every_us = 0;
   uint32_t duplicates_per_thousand = 60;
   uint32_t other_bodies_per_thousand = 30;
   uint32_t clients_die_per_thousand = 10;

@@ -21,10 +21,15 @@ SimCluster::SimCluster(const Plan& plan, uint64_t seed)
 
 SimCluster::~SimCluster() {
   for (Machine& machine : machines_) {
-    if (machine.process == nullptr) continue;
-    machine.process->strand.Kill();
-    machine.process->node.reset();
+    if (machine.process != nullptr) machine.process->Die();
   }
+}
+
+void SimCluster::Process::Die() {
+  strand.Kill();
+  probes.Abandon();
+  node.reset();
+  strand.Forget();
 }
 
 NodeOptions SimCluster::OptionsOf(uint32_t machine) const {
@@ -78,8 +83,7 @@ void SimCluster::Crash(uint32_t number, SimNetwork::Death death) {
   process.strand.Kill();
   if (process.ready) network_.Leave(number, death);
   process.engine.Crash(random_);
-  process.node.reset();
-  process.strand.Forget();
+  process.Die();
   dead_.push_back(std::move(machine.process));
   on_death(number);
 }
@@ -95,6 +99,26 @@ void SimCluster::Resume(uint32_t number) {
   if (!paused(number)) return;
   scheduler_.Note(EventKind::kFault, number, 0, "goes on");
   machines_[number].process->strand.Resume();
+}
+
+namespace {
+
+Task<void> Barrier(Node& node, ShardId shard, Deadline deadline,
+                   absl::AnyInvocable<void(absl::StatusOr<LogIndex>)> done) {
+  absl::StatusOr<LogIndex> index = co_await node.replica().ReadBarrier(shard, deadline);
+  done(std::move(index));
+}
+
+}  // namespace
+
+void SimCluster::AskBarrier(uint32_t number, ShardId shard, absl::Duration patience,
+                            absl::AnyInvocable<void(absl::StatusOr<LogIndex>)> done) {
+  Check(serving(number), "a barrier is asked of a machine that serves");
+  Process* process = machines_[number].process.get();
+  Deadline deadline = DeadlineAfter(clock(number), patience);
+  process->strand.Take([process, shard, deadline, done = std::move(done)]() mutable {
+    process->probes.Spawn(Barrier(*process->node, shard, deadline, std::move(done)));
+  });
 }
 
 Node* SimCluster::node(uint32_t number) {

@@ -8,6 +8,7 @@
 
 #include "base/metrics.h"
 #include "base/random.h"
+#include "base/task.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/scheduler.h"
 #include "tests/sim/sim_engine.h"
@@ -48,6 +49,9 @@ class SimCluster {
     return running(machine) && machines_[machine].process->strand.paused();
   }
   const SimDisk& disk(uint32_t machine) const { return machines_[machine].disk; }
+  /// A read barrier on the strand of a machine that serves; `done` is not called where the process dies before.
+  void AskBarrier(uint32_t machine, ShardId shard, absl::Duration patience,
+                  absl::AnyInvocable<void(absl::StatusOr<LogIndex>)> done);
 
   // Hooks of the checkers and clients.
   std::function<void(uint32_t machine)> on_recovered;  // before it serves
@@ -64,7 +68,10 @@ class SimCluster {
     SimTransport transport;
     Metrics metrics;
     std::unique_ptr<Node> node;
+    TaskGroup probes;
     bool ready = false;
+    /// Nothing of it runs any more.
+    void Die();
   };
   struct Machine {
     explicit Machine(const Scheduler& scheduler) : clock(scheduler) {}

@@ -47,7 +47,8 @@ void Workload::BuildAccounts() {
     } else if (kind == 1) {
       add(absl::StrCat("free-", i), LimitRule::kNone, 0);
     } else {
-      add(absl::StrCat("acct-", i), LimitRule::kDebitsMustNotExceedCredits, random_.Chance(1, 5) ? 100 : 0);
+      add(absl::StrCat("acct-", i), LimitRule::kDebitsMustNotExceedCredits,
+          random_.Chance(1, 5) ? Units(100) : 0);
     }
   }
 }
@@ -84,7 +85,7 @@ Task<void> Workload::Setup() {
     transfer.id = fund.id;
     transfer.debit_account = kWorld;
     transfer.credit_account = account.key.id;
-    transfer.amount = kFunds;
+    transfer.amount = Units(kFunds);
     co_await Drive(1, history_.Begin(std::move(fund)));
   }
   ready_ = true;
@@ -93,6 +94,7 @@ Task<void> Workload::Setup() {
 void Workload::StartClients(uint64_t transfers, int64_t duration_us) {
   int64_t think_us = duration_us * plan_.clients / static_cast<int64_t>(transfers);
   for (uint32_t c = 0; c < plan_.clients; ++c) tasks_.Spawn(Client(1 + c % cluster_.size(), think_us));
+  for (uint32_t r = 0; r < plan_.dense_readers; ++r) tasks_.Spawn(DenseReader());
 }
 
 void Workload::Finish() {
@@ -128,11 +130,18 @@ Task<void> Workload::Client(uint32_t home, int64_t think_us) {
   }
 }
 
+Task<void> Workload::DenseReader() {
+  while (!finishing_) {
+    co_await SleepFor(strand_, absl::Microseconds(random_.Between(0, 2 * plan_.dense_read_every_us)));
+    co_await ReadAnAccount(OtherMachine(0), HotAccount());
+  }
+}
+
 Task<void> Workload::OneOperation(uint32_t home) {
   uint64_t roll = random_.Below(1000);
   bool reads = roll < plan_.reads_per_thousand;
   if (reads) {
-    co_await ReadAnAccount(home);
+    co_await ReadAnAccount(home, AnyAccount());
     if (random_.Chance(1, 4)) co_await ReadSomeTransaction(home);
   }
   if (random_.Chance(plan_.duplicates_per_thousand, 1000)) {
@@ -141,9 +150,12 @@ Task<void> Workload::OneOperation(uint32_t home) {
     Transaction other = NewTransaction();
     other.id = history_.BodyOf(AnyKnownBody()).id;
     if (other.transfers.size() == 1) other.transfers[0].id = other.id;
+    transfers_ += other.transfers.size();
     co_await Drive(home, history_.Begin(std::move(other)));
   } else {
-    co_await Drive(home, history_.Begin(NewTransaction()));
+    Transaction fresh = NewTransaction();
+    transfers_ += fresh.transfers.size();
+    co_await Drive(home, history_.Begin(std::move(fresh)));
   }
 }
 
@@ -210,13 +222,13 @@ Workload::Fate Workload::NoteResult(History::BodyId body, const TransactionResul
   return Fate::kUndecided;
 }
 
-Task<void> Workload::ReadAnAccount(uint32_t home) {
-  LedgerKey key{kLedger, AnyAccount()};
+Task<void> Workload::ReadAnAccount(uint32_t machine, std::string account) {
+  LedgerKey key{kLedger, std::move(account)};
   Door::Send<absl::StatusOr<AccountRead>> send = [key](Node& node, Deadline deadline, auto done) {
     node.ReadAccount(key, ReadMode::kStrong, LogTime{}, deadline, std::move(done));
   };
   int64_t began_us = cluster_.scheduler().now_us();
-  absl::StatusOr<absl::StatusOr<AccountRead>> read = co_await door_.Call(home, std::move(send));
+  absl::StatusOr<absl::StatusOr<AccountRead>> read = co_await door_.Call(machine, std::move(send));
   bool told = read.ok() && read->ok();
   if (told) history_.Read(key.id, began_us, cluster_.scheduler().now_us(), **read);
 }
@@ -236,16 +248,21 @@ Task<void> Workload::ReadSomeTransaction(uint32_t home) {
 // --- choices --------------------------------------------------------------------------------------------------------
 
 const std::string& Workload::AnyAccount() {
-  if (random_.Chance(1, 3)) return accounts_[1 + random_.Below(plan_.hot_accounts)].key.id;
+  if (random_.Chance(1, 3)) return HotAccount();
   return accounts_[random_.Below(accounts_.size())].key.id;
+}
+
+Amount Workload::NewAmount() {
+  uint64_t most = random_.Chance(1, 10) ? 3 * kFunds : 100;
+  uint64_t units = 1 + random_.Below(most);
+  return plan_.tagged_amounts ? Units(units - 1) + (random_.Next() >> 16) + 1 : Amount{units};
 }
 
 Transfer Workload::NewTransfer() {
   Transfer transfer;
   transfer.debit_account = AnyAccount();
   transfer.credit_account = AnyAccount();
-  uint64_t most = random_.Chance(1, 10) ? 3 * kFunds : 100;
-  transfer.amount = 1 + random_.Below(most);
+  transfer.amount = NewAmount();
   if (random_.Chance(1, 2)) transfer.asset = kAsset;
   return transfer;
 }

@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "base/task.h"
+#include "tests/sim/amounts.h"
 #include "tests/sim/door.h"
 #include "tests/sim/history.h"
 #include "tests/sim/plan.h"
@@ -25,8 +26,10 @@ class Workload {
   /// Opens the accounts and puts money on them; `ready()` when done. Nothing fails meanwhile.
   void StartSetup();
   bool ready() const { return ready_; }
-  /// Clients begin, so that about `transfers` are begun within `duration_us`.
+  /// Clients begin, so that about `transfers` are begun within `duration_us`; they go on until `Finish`.
   void StartClients(uint64_t transfers, int64_t duration_us);
+  /// Transfers of bodies that were sent since then, each body counted once.
+  uint64_t transfers() const { return transfers_; }
   /// No new operations; what is under way is driven to its end.
   void Finish();
   bool finished() const { return tasks_.running() == 0; }
@@ -48,7 +51,8 @@ class Workload {
   Task<void> OneOperation(uint32_t home);
   Task<void> Drive(uint32_t home, History::BodyId body);
   Task<Fate> OneTry(uint32_t machine, History::BodyId body, std::string* token);
-  Task<void> ReadAnAccount(uint32_t home);
+  Task<void> DenseReader();
+  Task<void> ReadAnAccount(uint32_t machine, std::string account);
   Task<void> ReadSomeTransaction(uint32_t home);
   Task<void> LookAt(uint32_t machine);
 
@@ -56,6 +60,9 @@ class Workload {
   Transaction NewTransaction();
   Transfer NewTransfer();
   const std::string& AnyAccount();
+  const std::string& HotAccount() { return accounts_[1 + random_.Below(plan_.hot_accounts)].key.id; }
+  Amount NewAmount();
+  Amount Units(uint64_t units) const { return plan_.tagged_amounts ? units * kTaggedUnit : Amount{units}; }
   History::BodyId AnyKnownBody();
   uint32_t OtherMachine(uint32_t home);
   Fate NoteResult(History::BodyId body, const TransactionResult& result, std::string* token);
@@ -72,6 +79,7 @@ class Workload {
   bool finishing_ = false;
   uint64_t names_ = 0;
   uint64_t requests_ = 0;
+  uint64_t transfers_ = 0;
   uint64_t looked_ = 0;
 };
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/mark.h"
+#include "tests/sim/barrier_probe.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/history.h"
 #include "tests/sim/log_checker.h"
@@ -45,6 +46,8 @@ class World {
         history_(cluster_, [this](std::string what) { Fail(std::move(what)); }),
         workload_(cluster_, plan_, history_, random.Next()),
         faults_(cluster_, plan_, random.Next()),
+        barriers_(
+            cluster_, checker_, [this](std::string what) { Fail(std::move(what)); }, random.Next()),
         deaths_(random.Next()),
         options_(options) {
     cluster_.scheduler().trace().set_echo(verbosity == Verbosity::kEveryEvent);
@@ -71,7 +74,13 @@ class World {
     faults_.Start();
     int64_t end_us = now_us() + options_.seconds * 1'000'000;
     workload_.StartClients(options_.transfers, options_.seconds * 1'000'000);
+    barriers_.Start(plan_.barrier_every_us);
     while (failure_.empty() && now_us() < end_us) Step(end_us);
+    // Where clients waited much, they get more time.
+    int64_t extended_us = end_us + 2 * options_.seconds * 1'000'000;
+    while (failure_.empty() && workload_.transfers() < options_.transfers && now_us() < extended_us) {
+      Step(extended_us);
+    }
     Settle();
     return Report();
   }
@@ -108,6 +117,7 @@ class World {
     faults_.StopAndHeal();
     marks_.set_faults_per_thousand(0);
     workload_.Finish();
+    barriers_.Stop();
     RunUntil(
         kSettleUsMax, [this] { return workload_.finished(); }, "a client was not told an outcome in time");
     RunUntil(kSettleUsMax, [this] { return NothingInDoubt(); }, "a transaction stays in doubt");
@@ -120,6 +130,9 @@ class World {
     for (uint32_t machine = 1; machine <= cluster_.size() && failure_.empty(); ++machine) {
       if (cluster_.serving(machine)) history_.CheckFinal(machine);
     }
+    if (failure_.empty()) checker_.fold().CheckEnd();
+    if (failure_.empty()) order_ = history_.CheckOrder(checker_.fold());
+    if (!order_.failure.empty()) Fail(order_.failure);
   }
 
   bool NothingInDoubt() {
@@ -172,6 +185,8 @@ class World {
     report.hash = cluster_.scheduler().trace().hash();
     report.events = cluster_.scheduler().delivered();
     report.requests = workload_.requests();
+    report.transfers = workload_.transfers();
+    report.barriers = barriers_.answered();
     report.committed = history_.committed();
     report.refused = history_.refused();
     report.conflicts = history_.conflicts();
@@ -182,6 +197,8 @@ class World {
     report.messages_lost = cluster_.network().messages_lost();
     report.virtual_us = now_us();
     report.settled_after_us = settled_after_us_;
+    report.reads_placed = order_.reads_placed;
+    report.reads_ambiguous = order_.reads_ambiguous;
     report.faults = faults_.struck();
     report.marks = marks_.hits();
     return report;
@@ -194,10 +211,12 @@ class World {
   History history_;
   Workload workload_;
   Faults faults_;
+  BarrierProbe barriers_;
   Random deaths_;
   SimOptions options_;
   std::string failure_;
   int64_t settled_after_us_ = 0;
+  SerialVerdict order_;
 };
 
 }  // namespace

@@ -14,10 +14,14 @@ struct SimReport {
   uint64_t hash = 0;  // of everything that happened
   uint64_t events = 0;
   uint64_t requests = 0;
+  uint64_t transfers = 0;  // begun under faults
+  uint64_t barriers = 0;   // asked for directly, and answered
   uint64_t committed = 0;
   uint64_t refused = 0;
   uint64_t conflicts = 0;
   uint64_t reads = 0;
+  uint64_t reads_placed = 0;     // in the order of all transactions, by the balances that they saw
+  uint64_t reads_ambiguous = 0;  // whose balances have several explanations
   uint64_t entries = 0;
   uint64_t commands = 0;
   uint64_t messages = 0;
