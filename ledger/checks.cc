@@ -1,5 +1,7 @@
 #include "ledger/checks.h"
 
+#include "base/planted.h"
+
 namespace paxledger {
 namespace {
 
@@ -72,7 +74,7 @@ Judgement JudgeLimit(const Account& account, const OwnLegs& own, Side side) {
   earned_worst.Add(earned.posted);
   earned_worst.Add(account.spec.overdraft);
   WideAmount spent_worst = spent_best;
-  spent_worst.Add(spent.in_doubt);
+  if (!Bug("txn.reservations_not_counted")) spent_worst.Add(spent.in_doubt);
   if (spent_worst <= earned_worst) return Judgement::kHolds;
   WideAmount earned_best = earned_worst;
   earned_best.Add(earned.in_doubt);

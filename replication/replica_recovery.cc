@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/planted.h"
 #include "replication/replica_state.h"
 
 namespace paxledger {
@@ -21,6 +22,7 @@ absl::Status Replica::State::Recover(const std::function<StateMachine&(ShardId)>
   if (!last.ok()) return last.status();
   incarnation = Incarnation{(((*last >> kIncarnationRandomBits) + 1) << kIncarnationRandomBits) |
                             ports.random->Below(uint64_t{1} << kIncarnationRandomBits)};
+  if (Bug("replica.incarnation_reused") && *last != 0) incarnation = Incarnation{*last};
   for (auto& [id, peer] : peers_) {
     absl::StatusOr<uint64_t> seen = store_.ReadNumber(absl::StrCat("peer/", id.value));
     if (!seen.ok()) return seen.status();

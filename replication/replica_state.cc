@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/planted.h"
 
 namespace paxledger {
 namespace {
@@ -190,7 +191,8 @@ void Replica::State::WriteGathered() {
   EngineBatch batch = std::exchange(batch_, EngineBatch());
   auto persisted = std::exchange(batch_persisted_, {});
   uint64_t number = ++batches_written_;
-  ports.engine->Write(std::move(batch), Durability::kSync, [this, number, persisted = std::move(persisted)] {
+  Durability durability = Bug("replica.votes_unsynced") ? Durability::kLazy : Durability::kSync;
+  ports.engine->Write(std::move(batch), durability, [this, number, persisted = std::move(persisted)] {
     batches_done_ = number;
     for (const auto& [shard, e] : persisted) Step(At(shard), e);
     Flush();

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mark.h"
+#include "base/planted.h"
 #include "ledger/checks.h"
 #include "ledger/encoding.h"
 #include "ledger/posting.h"
@@ -83,7 +84,7 @@ Applier::Standing Applier::Look(std::string_view key, const Digest& digest, Home
   const TryTable::OfId* tries = state_.tries.Find(key);
   if (tries != nullptr) {
     for (OpenTry* t : *tries) {
-      if (t->digest == digest) standing.open = t;
+      if (t->digest == digest || Bug("txn.votes_without_digest")) standing.open = t;
     }
   }
   if (standing.open != nullptr) {
@@ -111,8 +112,13 @@ std::optional<Vote> Applier::Told(const Standing& standing, std::string_view key
                                   uint32_t attempt) const {
   if (standing.open != nullptr) {
     uint32_t seen = standing.open->attempt;
-    if (attempt == seen) return standing.open->AsVote();
-    if (attempt < seen) return PlainVote(VoteKind::kSuperseded, key, digest, seen);  // rule 3
+    if (attempt == seen) {
+      Vote vote = standing.open->AsVote();
+      if (Bug("txn.votes_without_digest")) vote.of.digest = digest;
+      return vote;
+    }
+    if (attempt < seen && !Bug("txn.late_prepare_voted_on"))
+      return PlainVote(VoteKind::kSuperseded, key, digest, seen);  // rule 3
     return std::nullopt;
   }
   if (!standing.record.has_value()) return std::nullopt;
@@ -153,13 +159,15 @@ void Applier::BeginAttempt(const CommandView& command) {
   if (standing.open != nullptr) {
     // A later attempt is itself proof that this one aborted (rule 3).
     Mark("txn.attempt_released_by_the_next");
-    EndLegs(*standing.open, DecisionKind::kAborted);
+    if (!Bug("txn.next_attempt_keeps_reservation")) EndLegs(*standing.open, DecisionKind::kAborted);
     state_.tries.Remove(*standing.open);
   }
   if (standing.bound_elsewhere) {
     Mark("txn.conflict");
     opened.kind = VoteKind::kConflict;
     Open(std::move(opened));
+  } else if (!has_body && Bug("txn.resolve_records_nothing")) {
+    observer_.OnVote(state_.shard, PlainVote(VoteKind::kResolved, key_, opened.digest, opened.attempt));
   } else if (!has_body) {
     Mark("txn.resolved_without_vote");
     opened.kind = VoteKind::kResolved;
@@ -222,7 +230,8 @@ bool Applier::Locate(const CommandView& command) {
     return execute ? shard == state_.shard : Contains(command.participants, shard);
   };
   if (!takes_part(state_.shard)) return false;
-  if (!takes_part(ShardOfTransaction(command.ledger, command.id, state_.shards))) return false;
+  bool home_votes = takes_part(ShardOfTransaction(command.ledger, command.id, state_.shards));
+  if (!home_votes && !Bug("txn.home_not_participant")) return false;
   located_.clear();
   for (const TransferView& transfer : command.body.transfers) {
     TransferAt& at = located_.emplace_back();
@@ -246,6 +255,7 @@ Applier::Verdict Applier::Judge(const CommandView& command) {
     bool both_here = at.debit.shard == state_.shard && at.credit.shard == state_.shard;
     if (local.asset.empty() && !both_here && !command.assets.empty()) local.asset = command.assets[i];
     // Rule 8: counting the transaction's earlier transfers on the same account.
+    if (Bug("txn.earlier_transfers_not_counted")) ForgetOwnLegs();
     if (at.debit.account != nullptr) at.debit.account->own.debits.Add(transfer.amount);
     if (at.credit.account != nullptr) at.credit.account->own.credits.Add(transfer.amount);
     auto side = [&](const SideAt& s) {
@@ -268,11 +278,19 @@ Applier::Verdict Applier::Judge(const CommandView& command) {
       if (judged.credit_in_doubt) verdict.blocked_on.push_back(at.credit.account);
     }
   }
+  ForgetOwnLegs();
+  if (verdict.kind == VoteKind::kBlocked && Bug("txn.blocked_as_refused")) {
+    verdict.kind = VoteKind::kRefused;
+    verdict.refusal = Outcome::kInsufficientFunds;
+  }
+  return verdict;
+}
+
+void Applier::ForgetOwnLegs() {
   for (const TransferAt& at : located_) {
     if (at.debit.account != nullptr) at.debit.account->own = OwnLegs{};
     if (at.credit.account != nullptr) at.credit.account->own = OwnLegs{};
   }
-  return verdict;
 }
 
 std::vector<Blocker> Applier::OldestOn(const std::vector<CachedAccount*>& accounts) const {
@@ -329,7 +347,7 @@ void Applier::EndLegs(const OpenTry& open, DecisionKind decision) {
     CachedAccount& clearing = state_.accounts.Clearing(*leg.account->book, leg.counterpart, at_);
     state_.accounts.Touch(clearing);
     Side other = leg.leg.side == Side::kDebit ? Side::kCredit : Side::kDebit;
-    PostToClearing(clearing.account, {other, leg.leg.amount});
+    if (!Bug("txn.clearing_forgotten")) PostToClearing(clearing.account, {other, leg.leg.amount});
   }
 }
 
@@ -366,7 +384,7 @@ void Applier::EndTry(OpenTry& open, const Decision& decision) {
 }
 
 void Applier::Record(std::string_view key, const IdRecord& record, RowHint hint) {
-  state_.ids.Put(key, record, index_, hint);
+  if (!Bug("txn.forgets_after_finish")) state_.ids.Put(key, record, index_, hint);
   if (const TryTable::OfId* others = state_.tries.Find(key)) {
     for (OpenTry* other : *others) other->id_row_possible = true;
   }

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/planted.h"
 #include "base/strong_id.h"
 #include "txn/command_view.h"
 #include "txn/shard_machine.h"
@@ -71,6 +72,7 @@ class Applier {
   bool Locate(const CommandView& command);
   SideAt LocateSide(std::string_view ledger, std::string_view account);
   Verdict Judge(const CommandView& command);
+  void ForgetOwnLegs();
   std::vector<Blocker> OldestOn(const std::vector<CachedAccount*>& accounts) const;
 
   void ReserveLegs(const CommandView& command, OpenTry* opened);

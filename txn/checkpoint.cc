@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/planted.h"
 #include "txn/state_rows.h"
 
 namespace paxledger {
@@ -84,6 +85,11 @@ void Checkpoints::Begin() {
   std::vector<EngineRow> ids = state_.ids.Freeze();
   if (ids.empty()) {
     OnIngested();
+    return;
+  }
+  if (Bug("txn.checkpoint_before_rows")) {
+    OnIngested();
+    engine_.Ingest(Table::kTables, std::move(ids), [] {});
     return;
   }
   engine_.Ingest(Table::kTables, std::move(ids), [self = std::weak_ptr<Checkpoints*>(self_)] {

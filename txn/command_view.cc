@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/planted.h"
 
 namespace paxledger {
 namespace {
@@ -147,7 +148,9 @@ bool CommandView::Decode(std::string_view bytes) {
       ReadKey(in, this);
       ReadTry(in, this);
       decision = ReadDecision(in);
-      if (decision.kind == DecisionKind::kCommitted) not_before_us = decision.committed_at.value;
+      if (decision.kind == DecisionKind::kCommitted && !Bug("txn.finish_lifts_no_clock")) {
+        not_before_us = decision.committed_at.value;
+      }
       break;
     case CommandKind::kClose:
       not_before_us = ReadTime(in);

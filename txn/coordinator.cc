@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/limits.h"
 #include "base/mark.h"
+#include "base/planted.h"
 #include "txn/placement.h"
 #include "txn/recovery_token.h"
 
@@ -256,10 +257,12 @@ Task<Coordinator::Collected> Coordinator::Collect(Run& run) {
   for (uint32_t round = 0; run.open(); ++round) {
     int64_t now_us = node_.now_us();
     if (now_us >= run.deadline_us) {
-      co_return run.may_have_proposed ? Collected::kTimedOut : Collected::kNothingProposed;
+      bool unknown = run.may_have_proposed && !Bug("txn.unknown_called_nothing");
+      co_return unknown ? Collected::kTimedOut : Collected::kNothingProposed;
     }
     uint64_t losses = node_.peer_losses();
     if (round > 0) resubmissions_.Add();
+    if (round > 0 && Bug("txn.next_attempt_on_timeout")) run.tally().Restart(run.tally().of().attempt + 1);
     Send(run, run.tally().Missing(), round);
     if (!run.may_have_proposed) co_return Collected::kNothingProposed;
     int64_t patience_us = node_.PatienceMicros() << std::min(round, 3u);

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/planted.h"
 #include "txn/command_view.h"
 #include "txn/state_rows.h"
 
@@ -58,7 +59,8 @@ absl::StatusOr<std::string> VisibleVersion(std::string_view row, LogIndex base) 
     ByteReader head(version);
     uint64_t made_by = head.Varint();
     if (!version.empty() && !head.ok()) return absl::DataLossError("the row of an id is damaged");
-    if (!version.empty() && made_by <= base.value) return std::string(version);
+    bool of_checkpoint = made_by <= base.value || Bug("txn.rows_of_no_checkpoint");
+    if (!version.empty() && of_checkpoint) return std::string(version);
   }
   return std::string();
 }
@@ -86,6 +88,7 @@ std::string IdIndex::RowKey(std::string_view key) const {
 
 absl::Status IdIndex::Recover(LogIndex base) {
   base_ = base;
+  if (Bug("txn.filter_not_recovered")) return absl::OkStatus();
   std::unique_ptr<EngineCursor> rows = engine_.Scan(Table::kTables, RowKey({}), PrefixEnd(RowKey({})));
   for (; rows->valid() && !filter_.given_up(); rows->Next()) filter_.Add(rows->key().substr(kRowPrefixBytes));
   return rows->status();

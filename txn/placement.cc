@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/digest.h"
 #include "base/limits.h"
+#include "base/planted.h"
 
 namespace paxledger {
 namespace {
@@ -82,7 +83,9 @@ std::string PlacedTransactionId(std::string_view stem, ShardId home) {
 std::vector<ShardId> Participants(const Transaction& transaction, uint32_t shards) {
   std::vector<ShardId> participants;
   participants.reserve(1 + 2 * transaction.transfers.size());
-  participants.push_back(ShardOfTransaction(transaction.ledger, transaction.id, shards));
+  if (!Bug("txn.home_not_participant")) {
+    participants.push_back(ShardOfTransaction(transaction.ledger, transaction.id, shards));
+  }
   for (const Transfer& transfer : transaction.transfers) {
     participants.push_back(ShardOfAccount(transaction.ledger, transfer.debit_account, shards));
     participants.push_back(ShardOfAccount(transaction.ledger, transfer.credit_account, shards));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/planted.h"
 
 namespace paxledger {
 
@@ -62,7 +63,7 @@ bool Tally::See(ShardId shard, const Vote& vote) {
     case VoteKind::kResolved:
       if (vote.of.attempt > of_.attempt) {
         MoveOn(seat, vote.of.attempt);
-      } else if (vote.of.attempt == of_.attempt) {
+      } else if (vote.of.attempt == of_.attempt || Bug("txn.votes_across_attempts")) {
         Record(seat, vote);
       }
       break;
@@ -83,7 +84,14 @@ void Tally::Record(size_t seat, const Vote& vote) {
   // The home that bound the id to another digest holds nothing of this one (rule 1), and may not even record
   // it: nobody waits for it.
   if (vote.kind == VoteKind::kConflict) Finish(seat);
-  if (missing_ == 0 && standing_ == Standing::kOpen) {
+  bool early = (Bug("txn.acknowledged_before_all_votes") && vote.kind == VoteKind::kPrepared) ||
+               (Bug("txn.next_attempt_at_first_blocked") && vote.kind == VoteKind::kBlocked) ||
+               (Bug("txn.refused_at_first_refusal") && vote.kind == VoteKind::kRefused);
+  for (size_t other = 0; early && other < votes_.size(); ++other) {
+    VoteKind guessed = vote.kind == VoteKind::kPrepared ? VoteKind::kPrepared : VoteKind::kResolved;
+    if (other != seat) votes_[other].vote.kind = guessed;
+  }
+  if ((missing_ == 0 || early) && standing_ == Standing::kOpen) {
     standing_ = Standing::kDecided;
     decision_ = Decide(votes_);
     decided_attempt_ = of_.attempt;

@@ -3,11 +3,17 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
+
 namespace paxledger {
 
 BarrierEffects Barrier::Read(ReadTicket ticket, std::optional<LogIndex> own, LogIndex chosen,
                              int64_t now_us) {
   BarrierEffects out;
+  if (round_.has_value() && Bug("consensus.barrier_joined_late")) {
+    round_->readers.push_back(ticket);
+    return out;
+  }
   next_.push_back(ticket);
   if (!round_.has_value()) {
     StartRound(own, now_us, out);

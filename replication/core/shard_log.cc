@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mark.h"
+#include "base/planted.h"
 
 namespace paxledger {
 namespace {
@@ -54,7 +55,7 @@ void ShardLog::On(const event::Received& e, Effects& out) {
   if (from == members() || from == self_position_) return;
   LearnHint(e.from, m);
   Advance(out);
-  if (m.index <= chosen_) {
+  if (m.index <= chosen_ && !Bug("consensus.chosen_answered_empty")) {
     // Rule 20: about a chosen index the answer is "chosen", never an empty record.
     if (m.chosen < chosen_ && (m.ask || !m.proposed.none())) SendChosenHint(e.from, m.index, out);
     MaybePropose(out);
@@ -161,6 +162,7 @@ void ShardLog::On(const event::PeerUp& e, Effects& out) {
 void ShardLog::On(const event::Retired&, Effects&) { voting_ = false; }
 
 LogIndex ShardLog::HighestDurable() const {
+  if (Bug("consensus.barrier_highest_chosen")) return chosen_;
   for (auto it = slots_.rbegin(); it != slots_.rend(); ++it) {
     if (!it->second.durable().accepted.none()) return LogIndex{it->first};
   }
@@ -184,7 +186,8 @@ bool ShardLog::ConsiderVote(Slot& slot, const PaxosMessage& m) {
 }
 
 bool ShardLog::ConsiderAccept(Slot& slot, Ballot ballot, const Digest& digest) {
-  if (ballot.none() || ballot < slot.latest().promised || ballot <= slot.latest().accepted) return false;
+  bool below_promise = ballot < slot.latest().promised && !Bug("consensus.accept_below_promise");
+  if (ballot.none() || below_promise || ballot <= slot.latest().accepted) return false;
   SharedBytes value = slot.ValueOf(digest);
   if (value == nullptr || !AcceptableStamp(ballot, value)) return false;
   slot.Accept(ballot, digest, std::move(value));
@@ -201,12 +204,14 @@ void ShardLog::HoldValue(Slot& slot, const PaxosMessage& m) const {
 // transactions.md rule 9: only a fresh value may be refused for its stamp. A proposal of a later round may repeat a value
 // that is possibly chosen, and refusing it would wedge the shard.
 bool ShardLog::AcceptableStamp(Ballot ballot, const SharedBytes& value) const {
-  if (ballot.round() > 0 || moment_.stamp_max_us == 0) return true;
+  bool fresh = ballot.round() == 0 || Bug("consensus.stamp_refused_when_adopting");
+  if (!fresh || moment_.stamp_max_us == 0) return true;
   return PeekEnvelope(*value).stamp_us <= moment_.stamp_max_us + limits::kClockSkewMaxUs;
 }
 
 // Rule 18: peers believe only what we reported as durable; if that is more than we hold, our disk lost data.
 bool ShardLog::BeliefIsNewer(const Slot& slot, const Record& belief) const {
+  if (Bug("consensus.emptied_disk_votes")) return false;
   return belief.promised > slot.durable().promised || belief.accepted > slot.durable().accepted;
 }
 
@@ -231,7 +236,7 @@ void ShardLog::Persist(LogIndex index, Slot& slot, Effects& out) {
   write.index = index;
   write.serial = next_serial_++;
   write.record = slot.latest();
-  write.value = slot.value();
+  if (!Bug("consensus.vote_before_value")) write.value = slot.value();  // rule 8
   write.chosen_through = chosen_;
   slot.Writing(write.serial);
   slot.touched_at_us = moment_.now_us;
@@ -246,6 +251,8 @@ void ShardLog::SendTo(size_t member, LogIndex index, Slot& slot, Reason reason, 
   m.shard = options_.shard;
   m.index = index;
   m.mine = slot.durable();
+  if (Bug("consensus.revealed_before_durable")) m.mine = slot.latest();
+  if (Bug("consensus.prepare_before_durable") && phase_ == Phase::kPromising) m.mine.promised = ballot_;
   m.yours = peer.record;
   m.ask = reason == Reason::kAsk;
   m.chosen = chosen_;
@@ -336,7 +343,8 @@ void ShardLog::PlanWake(Effects& out) const {
 void ShardLog::CheckInvariants() const {
   // The ends of the map, since a replica far behind holds many and each step touches one of these, as a rule.
   if (!slots_.empty()) {
-    Check(slots_.begin()->first > chosen_.value, "what is chosen is no longer voted on");
+    Check(slots_.begin()->first > chosen_.value || Bug("consensus.chosen_answered_empty"),
+          "what is chosen is no longer voted on");
     slots_.begin()->second.CheckInvariants();
     slots_.rbegin()->second.CheckInvariants();
   }

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/planted.h"
 #include "base/random.h"
 #include "base/strong_id.h"
 #include "replication/core/ballot.h"
@@ -145,7 +146,10 @@ class ShardLog {
   const Digest& chosen_digest() const { return chosen_digest_; }
   /// Owner of the index after `chosen()`.
   Owner owner() const { return owner_; }
-  bool owns_next() const { return owner_ == self(); }
+  bool owns_next() const {
+    if (Bug("consensus.ballot_zero_after_restart")) return owner_.replica == options_.self;
+    return owner_ == self();
+  }
   /// The answer to a barrier: the highest index with a durable accepted or chosen value here (rule 9).
   LogIndex HighestDurable() const;
   /// The highest index that any member is known to have chosen or proposed.
@@ -209,6 +213,7 @@ class ShardLog {
   void CountVotes(Slot& slot);
   void Decide(Slot& slot, const Digest& digest);
   void Advance(Effects& out);
+  Owner OwnerAfter(const Slot& slot, const SharedBytes& value) const;
   void BecomeChosen(LogIndex index, SharedBytes value, const Digest& digest, Effects& out);
   void SettleBatch(LogIndex index, const Digest& digest, Effects& out);
   void ReturnQueueIfNotOwner(Effects& out);

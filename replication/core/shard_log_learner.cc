@@ -4,13 +4,17 @@
 
 #include "base/check.h"
 #include "base/mark.h"
+#include "base/planted.h"
 #include "replication/core/shard_log.h"
 
 namespace paxledger {
 
 void ShardLog::LearnHint(ReplicaId from, const PaxosMessage& m) {
   NoteChosenAt(from, m.chosen);
-  if (m.chosen > chosen_) Decide(SlotAt(m.chosen), m.chosen_digest);
+  if (m.chosen <= chosen_) return;
+  Slot& slot = SlotAt(m.chosen);
+  bool whatever_is_here = Bug("consensus.hint_without_digest") && !slot.latest().accepted.none();
+  Decide(slot, whatever_is_here ? slot.latest().digest : m.chosen_digest);
 }
 
 void ShardLog::NoteChosenAt(ReplicaId from, LogIndex chosen) {
@@ -49,6 +53,17 @@ void ShardLog::Advance(Effects& out) {
   ReturnQueueIfNotOwner(out);
 }
 
+// Rule 5: the owner follows from the value, never from whose ballot won.
+Owner ShardLog::OwnerAfter(const Slot& slot, const SharedBytes& value) const {
+  Owner owner = PeekEnvelope(*value).owner;
+  if (Bug("consensus.owner_from_ballot")) {
+    owner = Owner{slot.latest().accepted.replica(), options_.incarnation};
+  }
+  if (Bug("consensus.restart_without_incarnations") && owner.replica == options_.self) owner = self();
+  if (Bug("consensus.hand_over_forgotten") && hand_over_ == owner) owner = self();
+  return owner;
+}
+
 void ShardLog::BecomeChosen(LogIndex index, SharedBytes value, const Digest& digest, Effects& out) {
   Check(index == Next(chosen_), "entries are chosen in order here (rule 21)");
   const Slot& slot = SlotAt(index);
@@ -66,7 +81,7 @@ void ShardLog::BecomeChosen(LogIndex index, SharedBytes value, const Digest& dig
   }
   chosen_ = index;
   chosen_digest_ = digest;
-  owner_ = PeekEnvelope(*value).owner;  // from the value, never from whose ballot won (rule 5)
+  owner_ = OwnerAfter(slot, value);
   highest_seen_ = std::max(highest_seen_, index);
   slots_.erase(index.value);
   phase_ = Phase::kIdle;
@@ -88,6 +103,7 @@ void ShardLog::SettleBatch(LogIndex index, const Digest& digest, Effects&) {
     return;
   }
   Mark("shard_log.batch_requeued");
+  if (Bug("consensus.batch_lost_when_overtaken")) return;
   for (auto it = batch.commands.rbegin(); it != batch.commands.rend(); ++it) {
     queued_bytes_ += it->bytes->size();
     if (it->urgency == Urgency::kNow) {

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mark.h"
+#include "base/planted.h"
 #include "replication/core/shard_log.h"
 
 namespace paxledger {
@@ -66,6 +67,7 @@ void ShardLog::StartPrepare(LogIndex index, Slot& slot, Effects& out) {
   slot.Promise(ballot_);
   slot.sent_at_us = moment_.now_us;
   Persist(index, slot, out);
+  if (Bug("consensus.prepare_before_durable")) SendToAll(index, slot, Reason::kAsk, out);
 }
 
 void ShardLog::ContinueProposer(LogIndex index, Slot& slot, Effects& out) {
@@ -86,11 +88,12 @@ void ShardLog::ProposeUnderPromise(LogIndex index, Slot& slot, Effects& out) {
   for (size_t member = 0; member < members(); ++member) {
     if (member == self_position_) continue;
     const Record& record = slot.peer(member).record;
-    if (record.accepted > best.accepted) best = record;
+    bool first_found = Bug("consensus.lower_value_adopted") && !best.accepted.none();
+    if (record.accepted > best.accepted && !first_found) best = record;
   }
   SharedBytes value;
   Digest digest;
-  if (!best.accepted.none()) {
+  if (!best.accepted.none() && !Bug("consensus.found_value_ignored")) {
     Mark("shard_log.adopt");
     digest = best.digest;
     value = slot.ValueOf(digest);
@@ -116,6 +119,7 @@ void ShardLog::LoseBallot(Effects&) {
   Mark("shard_log.lost_ballot");
   phase_ = Phase::kIdle;
   ballot_ = Ballot{};
+  if (Bug("consensus.no_backoff")) return;
   int64_t unit_us = std::max(kBackoffUnitMinUs, moment_.round_trip_us)
                     << std::min(lost_ballots_, kBackoffDoublingsMax);
   ++lost_ballots_;
@@ -152,7 +156,8 @@ const ShardLog::Batch& ShardLog::MintBatch(LogIndex index) {
 
 // Rule 5: a no-op keeps the owner of the index before, so that a read never steals locality.
 SharedBytes ShardLog::MintNoop() const {
-  return std::make_shared<const std::string>(EncodeEnvelope(owner_, Stamp(), {}));
+  Owner owner = Bug("consensus.noop_takes_ownership") ? self() : owner_;
+  return std::make_shared<const std::string>(EncodeEnvelope(owner, Stamp(), {}));
 }
 
 // transactions.md rule 9.

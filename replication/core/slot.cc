@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/planted.h"
 
 namespace paxledger {
 
@@ -13,9 +14,10 @@ void Slot::Promise(Ballot ballot) {
 }
 
 void Slot::Accept(Ballot ballot, const Digest& digest, SharedBytes value) {
-  Check(ballot >= latest_.promised, "a replica accepts only at or above its promise");
+  Check(ballot >= latest_.promised || Bug("consensus.accept_below_promise"),
+        "a replica accepts only at or above its promise");
   Check(value != nullptr && !digest.none(), "a vote is durable no earlier than its value (rule 8)");
-  latest_.promised = ballot;
+  latest_.promised = std::max(latest_.promised, ballot);
   latest_.accepted = ballot;
   latest_.digest = digest;
   value_ = std::move(value);
@@ -46,8 +48,9 @@ void Slot::Merge(size_t member, const Record& record) {
 }
 
 std::optional<Digest> Slot::Chosen(size_t members, size_t self) const {
-  size_t majority = members / 2 + 1;
-  auto record = [&](size_t m) -> const Record& { return m == self ? durable_ : peers_[m].record; };
+  size_t majority = members / 2 + (Bug("consensus.minority_decides") ? 0 : 1);
+  const Record& own = Bug("consensus.own_vote_early") ? latest_ : durable_;
+  auto record = [&](size_t m) -> const Record& { return m == self ? own : peers_[m].record; };
   for (size_t m = 0; m < members; ++m) {
     const Record& candidate = record(m);
     if (candidate.accepted.none()) continue;

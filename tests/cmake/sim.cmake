@@ -1,5 +1,6 @@
 # The deterministic simulator: the pure core alone under random steps and scripts, and whole nodes in a world.
 add_library(sim_core
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_commands.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_world.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_driver.cc)
 target_link_libraries(sim_core PUBLIC replication_core)

@@ -15,7 +15,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "base/bytes.h"
-#include "tests/sim/core_driver.h"
+#include "tests/sim/core_commands.h"
 #include "tests/sim/world.h"
 
 namespace paxledger::sim {
@@ -23,8 +23,7 @@ namespace {
 
 constexpr char kUsage[] =
     "ledger-sim --seed N | --seeds A..B  [--seconds S] [--transfers T] [--dcs 3|5] [--verbose] [--marks]\n"
-    "ledger-sim --core [--steps N] [--seed N] [--replicas 3|5]\n"
-    "ledger-sim --core-world N [--replicas 3|5]\n"
+    "ledger-sim-bugs: likewise, with --bug NAME (tests/sim/planted_bugs.txt)\n"
     "exit code: 0 all held, 1 a seed failed, 2 wrong usage\n";
 
 struct Arguments {
@@ -35,10 +34,6 @@ struct Arguments {
   uint32_t data_centres = 0;
   Verbosity verbosity = Verbosity::kQuiet;
   bool marks = false;
-  bool core = false;
-  std::optional<uint64_t> core_world;
-  uint64_t steps = 10'000'000;
-  uint32_t replicas = 3;
 };
 
 template <class Number>
@@ -65,9 +60,6 @@ std::optional<Arguments> Parse(int argc, char** argv) {
     } else if (name == "--marks") {
       arguments.marks = true;
       continue;
-    } else if (name == "--core") {
-      arguments.core = true;
-      continue;
     } else if (name == "--seed" || name == "--seeds") {
       good = ReadSeeds(value, &arguments);
     } else if (name == "--seconds") {
@@ -76,12 +68,6 @@ std::optional<Arguments> Parse(int argc, char** argv) {
       good = ReadNumber(value, &arguments.transfers) && arguments.transfers > 0;
     } else if (name == "--dcs") {
       good = ReadNumber(value, &arguments.data_centres);
-    } else if (name == "--replicas") {
-      good = ReadNumber(value, &arguments.replicas);
-    } else if (name == "--steps") {
-      good = ReadNumber(value, &arguments.steps);
-    } else if (name == "--core-world") {
-      good = ReadNumber(value, &arguments.core_world.emplace());
     } else {
       good = false;
     }
@@ -93,24 +79,6 @@ std::optional<Arguments> Parse(int argc, char** argv) {
 
 double Seconds(std::chrono::steady_clock::time_point since) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
-}
-
-int RunCoreAlone(const Arguments& arguments) {
-  auto began = std::chrono::steady_clock::now();
-  CoreRunReport report = arguments.core_world.has_value()
-                             ? ReplayCoreWorld(arguments.replicas, *arguments.core_world)
-                             : RunCore({arguments.replicas, arguments.first_seed, arguments.steps});
-  double took = Seconds(began);
-  absl::PrintF(
-      "%d steps in %d worlds of %d replicas: %d indexes chosen, %d reads, %d crashes; %.1f s, %.0f steps/s; "
-      "hash %016x\n",
-      report.steps, report.worlds, arguments.replicas, report.chosen, report.reads, report.crashes, took,
-      static_cast<double>(report.steps) / took, report.hash);
-  if (report.failure.empty()) return 0;
-  absl::PrintF("FAILED in world %d, step %d: %s\nreplay: ledger-sim --core-world %d --replicas %d\n",
-               report.failed_world, report.failed_step, report.failure, report.failed_world,
-               arguments.replicas);
-  return 1;
 }
 
 std::string Counts(const std::map<std::string, uint64_t>& counts) {
@@ -177,11 +145,16 @@ int RunSeeds(const Arguments& arguments) {
 }  // namespace paxledger::sim
 
 int main(int argc, char** argv) {
+  if (!paxledger::sim::TakePlantedBug(&argc, argv)) {
+    std::fputs("planted bugs are built into ledger-sim-bugs alone; --bug takes a name\n", stderr);
+    return 2;
+  }
+  if (std::optional<int> code = paxledger::sim::RunCoreCommand(argc, argv)) return *code;
   std::optional<paxledger::sim::Arguments> arguments = paxledger::sim::Parse(argc, argv);
   if (!arguments.has_value()) {
+    std::fputs(paxledger::sim::kCoreUsage, stderr);
     std::fputs(paxledger::sim::kUsage, stderr);
     return 2;
   }
-  if (arguments->core || arguments->core_world.has_value()) return paxledger::sim::RunCoreAlone(*arguments);
   return paxledger::sim::RunSeeds(*arguments);
 }

@@ -1,0 +1,117 @@
+#include "tests/sim/core_commands.h"
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
+#include "base/bytes.h"
+#include "base/mark.h"
+#include "base/planted.h"
+#include "tests/sim/core_driver.h"
+
+namespace paxledger::sim {
+
+const char kCoreUsage[] =
+    "ledger-sim --core [--steps N] [--seed N] [--replicas 3|5]\n"
+    "ledger-sim --core-world N [--replicas 3|5]\n";
+
+namespace {
+
+double Seconds(std::chrono::steady_clock::time_point since) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
+}
+
+/// `--name N` for each name of a mode.
+class Numbers {
+ public:
+  /// False: an unknown name, or no number.
+  bool Parse(int argc, char** argv, std::map<std::string, uint64_t> defaults) {
+    values_ = std::move(defaults);
+    for (int i = 1; i < argc; i += 2) {
+      auto at = values_.find(argv[i]);
+      if (at == values_.end() || i + 1 >= argc || !absl::SimpleAtoi(argv[i + 1], &at->second)) return false;
+    }
+    return true;
+  }
+  uint64_t operator[](const std::string& name) const { return values_.at(name); }
+  uint32_t small(const std::string& name) const { return static_cast<uint32_t>(values_.at(name)); }
+
+ private:
+  std::map<std::string, uint64_t> values_;
+};
+
+int WrongUsage() {
+  std::fputs(kCoreUsage, stderr);
+  return 2;
+}
+
+int Print(const CoreRunReport& report, uint32_t replicas, double took) {
+  absl::PrintF(
+      "%d steps in %d worlds of %d replicas: %d indexes chosen, %d reads, %d crashes; %.1f s, %.0f steps/s; "
+      "hash %016x\n",
+      report.steps, report.worlds, replicas, report.chosen, report.reads, report.crashes, took,
+      static_cast<double>(report.steps) / took, report.hash);
+  if (report.failure.empty()) return 0;
+  absl::PrintF("FAILED in world %d, step %d: %s\nreplay: ledger-sim --core-world %d --replicas %d\n",
+               report.failed_world, report.failed_step, report.failure, report.failed_world, replicas);
+  return 1;
+}
+
+int Core(int argc, char** argv) {
+  Numbers numbers;
+  if (!numbers.Parse(argc, argv, {{"--steps", 10'000'000}, {"--seed", 1}, {"--replicas", 3}}))
+    return WrongUsage();
+  auto began = std::chrono::steady_clock::now();
+  Marks marks(1);
+  Marks::Install(&marks);
+  CoreRunReport report = RunCore({numbers.small("--replicas"), numbers["--seed"], numbers["--steps"]});
+  Marks::Install(nullptr);
+  int code = Print(report, numbers.small("--replicas"), Seconds(began));
+  for (const auto& [name, hits] : marks.hits()) absl::PrintF("  %s %d\n", name, hits);
+  return code;
+}
+
+int CoreWorldAgain(int argc, char** argv) {
+  Numbers numbers;
+  if (!numbers.Parse(argc, argv, {{"--core-world", 0}, {"--replicas", 3}})) return WrongUsage();
+  auto began = std::chrono::steady_clock::now();
+  CoreRunReport report = ReplayCoreWorld(numbers.small("--replicas"), numbers["--core-world"]);
+  return Print(report, numbers.small("--replicas"), Seconds(began));
+}
+
+}  // namespace
+
+bool TakePlantedBug([[maybe_unused]] int* argc, [[maybe_unused]] char** argv) {
+#ifdef PAXLEDGER_PLANTED_BUGS
+  for (int i = 1; i < *argc; ++i) {
+    if (std::string_view(argv[i]) != "--bug") continue;
+    if (i + 1 >= *argc) return false;
+    planted_bug = argv[i + 1];
+    for (int from = i + 2; from < *argc; ++from) argv[from - 2] = argv[from];
+    *argc -= 2;
+    return true;
+  }
+  return true;
+#else
+  for (int i = 1; i < *argc; ++i) {
+    if (std::string_view(argv[i]) == "--bug") return false;
+  }
+  return true;
+#endif
+}
+
+std::optional<int> RunCoreCommand(int argc, char** argv) {
+  if (argc < 2) return std::nullopt;
+  std::string_view mode = argv[1];
+  if (mode == "--core") return Core(argc - 1, argv + 1);
+  if (mode == "--core-world") return CoreWorldAgain(argc, argv);
+  return std::nullopt;
+}
+
+}  // namespace paxledger::sim
