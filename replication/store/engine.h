@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -69,6 +70,30 @@ class EngineCursor {
   virtual absl::Status status() const = 0;
 };
 
+/// Some of the rows of a range.
+struct EnginePage {
+  std::string rows;  // packed, see replication/store/packed_rows.h
+  std::string next;  // the key to go on from; empty: the range ends here
+};
+
+/// The rows of all tables as they stood at one moment. Must be given up before the engine is.
+/// Threads: the node's strand.
+class EngineSnapshot {
+ public:
+  virtual ~EngineSnapshot() = default;
+  /// As of the engine.
+  virtual absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) = 0;
+  virtual std::unique_ptr<EngineCursor> Scan(Table table, std::string_view begin, std::string_view end) = 0;
+  /// Reads in bulk, away from the strand: rows with begin <= key < end until they take `bytes`, one at least where there
+  /// is one; then `done`, on the strand, never inside the call. The snapshot may be given up meanwhile.
+  /// Errors of the page: kDataLoss  a checksum failed in it; nothing of it is handed over
+  virtual void Read(Table table, std::string begin, std::string end, size_t bytes,
+                    absl::AnyInvocable<void(absl::StatusOr<EnginePage>)> done) = 0;
+};
+
+/// Packed rows of one table in pieces; the keys ascend from the first row of the first piece to the last of the last.
+using PackedPieces = std::vector<std::string>;
+
 /// An ordered key-value store with atomic batches. Batches become durable in the order of `Write`: a crash loses a suffix
 /// of whole batches, never a synced one. A failed write stops the process (consensus.md rule 2): it is never reported and
 /// never retried. Exactly two implementations: RocksDB, and the simulator's.
@@ -80,6 +105,12 @@ class Engine {
   /// Adds rows, sorted by key and without duplicates, as a file of its own (cheap for random keys). Durable and readable
   /// when `done` is called; not ordered with `Write`.
   virtual void Ingest(Table table, std::vector<EngineRow> rows, absl::AnyInvocable<void()> done) = 0;
+  /// As `Ingest`, of rows that `make` produces away from the strand: it may take its time, and touches nothing that the
+  /// strand touches. An error of `make` is handed to `done`, and nothing is ingested; no rows are no error.
+  virtual void IngestPacked(Table table, absl::AnyInvocable<absl::StatusOr<PackedPieces>()> make,
+                            absl::AnyInvocable<void(absl::Status)> done) = 0;
+  /// Sees what `Get` sees now.
+  virtual std::unique_ptr<EngineSnapshot> Snapshot() = 0;
   /// Sees all batches whose `done` was called, perhaps later ones. nullopt: no such row. kDataLoss: a checksum failed.
   virtual absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) = 0;
   /// Rows with begin <= key < end; an empty `end` is the end of the table.

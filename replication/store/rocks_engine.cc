@@ -15,7 +15,9 @@
 #include "base/log.h"
 #include "base/system_clock.h"
 #include "replication/store/data_directory.h"
+#include "replication/store/packed_rows.h"
 #include "replication/store/rocks_options.h"
+#include "replication/store/rocks_reader.h"
 #include "replication/store/write_ahead_check.h"
 #include "rocksdb/db.h"
 #include "rocksdb/listener.h"
@@ -43,40 +45,11 @@ rocksdb::Slice ToSlice(std::string_view s) { return {s.data(), s.size()}; }
   std::abort();
 }
 
-absl::Status ToStatus(std::string_view what, const rocksdb::Status& status) {
-  std::string text = absl::StrCat(ToAbsl(what), ": ", status.ToString());
-  return status.IsCorruption() ? absl::DataLossError(text) : absl::InternalError(text);
-}
-
 class StopOnError : public rocksdb::EventListener {
  public:
   void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override {
     Die("background work", *status);
   }
-};
-
-class RocksCursor : public EngineCursor {
- public:
-  RocksCursor(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family, std::string_view begin,
-              std::string_view end)
-      : end_(end), bound_(end_) {
-    rocksdb::ReadOptions options;
-    if (!end_.empty()) options.iterate_upper_bound = &bound_;
-    rows_.reset(db->NewIterator(options, family));
-    rows_->Seek(ToSlice(begin));
-  }
-  bool valid() const override { return rows_->Valid(); }
-  std::string_view key() const override { return rows_->key().ToStringView(); }
-  std::string_view value() const override { return rows_->value().ToStringView(); }
-  void Next() override { rows_->Next(); }
-  absl::Status status() const override {
-    return rows_->status().ok() ? absl::OkStatus() : ToStatus("scan", rows_->status());
-  }
-
- private:
-  std::string end_;
-  rocksdb::Slice bound_;  // points into end_
-  std::unique_ptr<rocksdb::Iterator> rows_;
 };
 
 /// A queue with one consumer thread, which takes all that is there at once.
@@ -137,6 +110,7 @@ class RocksEngine::State {
     ingests_.Close();
     if (writer_.joinable()) writer_.join();
     if (ingester_.joinable()) ingester_.join();
+    reader_.reset();
     if (db_ == nullptr) return;
     for (rocksdb::ColumnFamilyHandle* handle : handles_) db_->DestroyColumnFamilyHandle(handle);
     rocksdb::Status closed = db_->Close();
@@ -151,6 +125,7 @@ class RocksEngine::State {
         rocksdb::DB::Open(setup_.database, directory_->database(), setup_.families, &handles_, &db);
     if (!status.ok()) return ToStatus(absl::StrCat("cannot open ", directory_->database()), status);
     db_.reset(db);
+    reader_ = std::make_unique<RocksReader>(*db_, handles_, executor_);
     writer_ = std::thread([this] { WriteLoop(); });
     ingester_ = std::thread([this] { IngestLoop(); });
     return absl::OkStatus();
@@ -163,17 +138,18 @@ class RocksEngine::State {
   };
   struct PendingIngest {
     Table table;
-    std::vector<EngineRow> rows;
-    Done done;
+    absl::AnyInvocable<absl::StatusOr<PackedPieces>()> make;
+    absl::AnyInvocable<void(absl::Status)> done;
   };
 
   GatheringQueue<PendingWrite>& writes() { return writes_; }
   GatheringQueue<PendingIngest>& ingests() { return ingests_; }
-  rocksdb::DB* db() { return db_.get(); }
-  rocksdb::ColumnFamilyHandle* family(Table table) { return handles_[static_cast<size_t>(table) + 1]; }
+  RocksReader& reader() { return *reader_; }
   size_t memory_bytes() const { return setup_.cache->GetUsage(); }
 
  private:
+  rocksdb::ColumnFamilyHandle* family(Table table) { return handles_[static_cast<size_t>(table) + 1]; }
+
   void WriteLoop() {
     std::vector<PendingWrite> pending;
     while (true) {
@@ -252,19 +228,28 @@ class RocksEngine::State {
       ingests_.TakeAll(&pending);
       if (pending.empty()) return;
       for (PendingIngest& ingest : pending) {
-        if (!ingest.rows.empty()) IngestRows(ingest.table, ingest.rows);
-        ingest.rows = {};
-        if (ingest.done != nullptr) executor_.Post(std::move(ingest.done));
+        absl::StatusOr<PackedPieces> pieces = ingest.make();
+        ingest.make = nullptr;
+        absl::Status made = pieces.status();
+        if (made.ok() && !pieces->empty()) made = IngestPieces(ingest.table, *pieces);
+        executor_.Post([done = std::move(ingest.done), made]() mutable { done(made); });
       }
     }
   }
 
-  void IngestRows(Table table, const std::vector<EngineRow>& rows) {
+  absl::Status IngestPieces(Table table, const PackedPieces& pieces) {
     std::string file = absl::StrCat(directory_->ingest(), "/", ++ingest_files_, ".sst");
     rocksdb::Options options(setup_.database, setup_.families[static_cast<size_t>(table) + 1].options);
     rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), options, family(table));
     rocksdb::Status status = writer.Open(file);
-    for (size_t i = 0; status.ok() && i < rows.size(); ++i) status = writer.Put(rows[i].key, rows[i].value);
+    uint64_t rows = 0;
+    for (const std::string& piece : pieces) {
+      PackedRowReader reader(piece);
+      for (; status.ok() && reader.Next(); ++rows)
+        status = writer.Put(ToSlice(reader.key()), ToSlice(reader.value()));
+      if (!reader.ok()) return absl::InvalidArgumentError("packed rows are malformed");
+    }
+    if (rows == 0) return absl::OkStatus();
     if (status.ok()) status = writer.Finish();
     if (!status.ok()) Die("making a file of rows", status);
     rocksdb::IngestExternalFileOptions how;
@@ -272,7 +257,8 @@ class RocksEngine::State {
     how.write_global_seqno = false;
     status = db_->IngestExternalFile(family(table), {file}, how);
     if (!status.ok()) Die("ingesting a file of rows", status);
-    ingested_rows_.Add(rows.size());
+    ingested_rows_.Add(rows);
+    return absl::OkStatus();
   }
 
   std::unique_ptr<DataDirectory> directory_;
@@ -287,6 +273,7 @@ class RocksEngine::State {
   LatencyHistogram& sync_latency_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;
+  std::unique_ptr<RocksReader> reader_;
 
   GatheringQueue<PendingWrite> writes_;
   GatheringQueue<PendingIngest> ingests_;
@@ -321,20 +308,29 @@ void RocksEngine::Write(EngineBatch batch, Durability durability, absl::AnyInvoc
 }
 
 void RocksEngine::Ingest(Table table, std::vector<EngineRow> rows, absl::AnyInvocable<void()> done) {
-  state_->ingests().Add({table, std::move(rows), std::move(done)});
+  auto pack = [rows = std::move(rows)]() -> absl::StatusOr<PackedPieces> {
+    PackedPieces pieces(1);
+    for (const EngineRow& row : rows) AppendPackedRow(&pieces.front(), row.key, row.value);
+    return pieces;
+  };
+  state_->ingests().Add({table, std::move(pack), [done = std::move(done)](absl::Status) mutable {
+                           if (done != nullptr) done();
+                         }});
 }
 
+void RocksEngine::IngestPacked(Table table, absl::AnyInvocable<absl::StatusOr<PackedPieces>()> make,
+                               absl::AnyInvocable<void(absl::Status)> done) {
+  state_->ingests().Add({table, std::move(make), std::move(done)});
+}
+
+std::unique_ptr<EngineSnapshot> RocksEngine::Snapshot() { return state_->reader().Snapshot(); }
+
 absl::StatusOr<std::optional<std::string>> RocksEngine::Get(Table table, std::string_view key) {
-  std::string value;
-  rocksdb::Status status =
-      state_->db()->Get(rocksdb::ReadOptions(), state_->family(table), ToSlice(key), &value);
-  if (status.ok()) return std::optional<std::string>(std::move(value));
-  if (status.IsNotFound()) return std::optional<std::string>();
-  return ToStatus("read", status);
+  return state_->reader().Get(nullptr, table, key);
 }
 
 std::unique_ptr<EngineCursor> RocksEngine::Scan(Table table, std::string_view begin, std::string_view end) {
-  return std::make_unique<RocksCursor>(state_->db(), state_->family(table), begin, end);
+  return state_->reader().Scan(nullptr, table, begin, end);
 }
 
 size_t RocksEngine::MemoryBytes() const { return state_->memory_bytes(); }

@@ -24,7 +24,7 @@ struct RocksEngineOptions {
 
 /// The engine on disk. One writer thread gathers the batches of all shards that came while the last write ran
 /// into one RocksDB write and at most one sync (group commit); a second thread makes and ingests files of
-/// sorted rows. Any failed or doubtful write or sync ends the process (consensus.md rule 2).
+/// sorted rows, a third reads pages of snapshots. Any failed or doubtful write or sync ends the process (consensus.md rule 2).
 /// Owns:    the data directory, locked against other processes, and its threads. Borrows the executor and the
 ///          metrics. The destructor carries out what was queued; callbacks are then posted still, so the
 ///          executor goes last.
@@ -42,6 +42,9 @@ class RocksEngine : public Engine {
 
   void Write(EngineBatch batch, Durability durability, absl::AnyInvocable<void()> done) override;
   void Ingest(Table table, std::vector<EngineRow> rows, absl::AnyInvocable<void()> done) override;
+  void IngestPacked(Table table, absl::AnyInvocable<absl::StatusOr<PackedPieces>()> make,
+                    absl::AnyInvocable<void(absl::Status)> done) override;
+  std::unique_ptr<EngineSnapshot> Snapshot() override;
   absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) override;
   std::unique_ptr<EngineCursor> Scan(Table table, std::string_view begin, std::string_view end) override;
 

@@ -3,5 +3,6 @@ add_library(replication_store
   ${CMAKE_CURRENT_SOURCE_DIR}/store/data_directory.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/store/rocks_engine.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/store/rocks_options.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/store/rocks_reader.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/store/write_ahead_check.cc)
 target_link_libraries(replication_store PUBLIC base_core base_log PRIVATE RocksDB::rocksdb-shared)

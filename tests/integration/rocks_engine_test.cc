@@ -23,6 +23,7 @@
 #include "base/asio_executor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "replication/store/packed_rows.h"
 
 namespace paxledger {
 namespace {
@@ -167,6 +168,60 @@ TEST_F(RocksEngineTest, IngestedRowsAreReadableWhenConfirmedAndSurvive) {
   EXPECT_FALSE(fs::exists(Directory() + "/ingest/9.sst"));
   EXPECT_EQ(Read(Table::kTables, "10002"), "v2");
   EXPECT_EQ(Read(Table::kTables, "0"), std::nullopt);
+}
+
+TEST_F(RocksEngineTest, ASnapshotReadsInPagesWhatStoodWhenItWasMade) {
+  ASSERT_TRUE(TryOpen().ok());
+  for (int i = 0; i < 100; ++i) {
+    PutSynced(Table::kLog, absl::StrCat("k", 100 + i), std::string(i % 2 == 0 ? 10 : 5000, 'v'));
+  }
+  std::unique_ptr<EngineSnapshot> snapshot = engine_->Snapshot();
+  PutSynced(Table::kLog, "k150", "new");
+  int rows_seen = 0;
+  int pages = 0;
+  std::string from = "k";
+  while (!from.empty()) {
+    bool told = false;
+    snapshot->Read(Table::kLog, from, "l", 20'000, [&](absl::StatusOr<EnginePage> page) {
+      ASSERT_TRUE(page.ok()) << page.status();
+      EXPECT_LT(page->rows.size(), 26'000u);
+      PackedRowReader rows(page->rows);
+      for (; rows.Next(); ++rows_seen) EXPECT_EQ(rows.key(), absl::StrCat("k", 100 + rows_seen));
+      EXPECT_TRUE(rows.ok());
+      from = page->next;
+      ++pages;
+      told = true;
+    });
+    RunUntil([&] { return told; });
+  }
+  EXPECT_EQ(rows_seen, 100);
+  EXPECT_GT(pages, 10);
+  EXPECT_EQ(*snapshot->Get(Table::kLog, "k150"), std::optional<std::string>(std::string(10, 'v')));
+  EXPECT_EQ(Read(Table::kLog, "k150"), "new");
+}
+
+TEST_F(RocksEngineTest, PackedRowsAreMadeAwayFromTheStrandAndIngestedUnlessThatFails) {
+  ASSERT_TRUE(TryOpen().ok());
+  std::optional<absl::Status> done;
+  auto make = [here = std::this_thread::get_id()]() -> absl::StatusOr<PackedPieces> {
+    EXPECT_NE(std::this_thread::get_id(), here);
+    PackedPieces pieces(2);
+    AppendPackedRow(&pieces[0], "a", "1");
+    AppendPackedRow(&pieces[0], "b", std::string(3000, 'x'));
+    AppendPackedRow(&pieces[1], "c", "3");
+    return pieces;
+  };
+  engine_->IngestPacked(Table::kLog, make, [&](absl::Status status) { done = status; });
+  RunUntil([&] { return done.has_value(); });
+  EXPECT_TRUE(done->ok()) << *done;
+  EXPECT_EQ(Read(Table::kLog, "b"), std::string(3000, 'x'));
+  EXPECT_EQ(Read(Table::kLog, "c"), "3");
+  done.reset();
+  engine_->IngestPacked(
+      Table::kLog, [] { return absl::StatusOr<PackedPieces>(absl::DataLossError("not what it should be")); },
+      [&](absl::Status status) { done = status; });
+  RunUntil([&] { return done.has_value(); });
+  EXPECT_EQ(done->code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(RocksEngineTest, ASecondOwnerOfTheDirectoryIsRefused) {

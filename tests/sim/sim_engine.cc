@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "replication/store/packed_rows.h"
 
 namespace paxledger::sim {
 
@@ -41,6 +42,103 @@ class SimCursor : public EngineCursor {
   Rows::const_iterator at_;
 };
 
+/// The rows as they stood when it was made: what changed since is kept here, the rest is read from the disk.
+class SimView {
+ public:
+  explicit SimView(SimDisk& disk) : disk_(&disk) { disk_->open_views_.push_back(this); }
+  SimView(const SimView&) = delete;
+  SimView& operator=(const SimView&) = delete;
+  ~SimView() {
+    if (disk_ != nullptr) std::erase(disk_->open_views_, this);
+  }
+  /// The world ends; whoever still holds this will not read it.
+  void DiskGone() { disk_ = nullptr; }
+
+  void BeforeChange(Table table, const std::string& key, const std::string* value) {
+    auto& old = old_[static_cast<size_t>(table)];
+    if (!old.contains(key)) old.emplace(key, value == nullptr ? std::nullopt : std::optional(*value));
+  }
+  std::optional<std::string> Get(Table table, std::string_view key) const {
+    const auto& old = old_[static_cast<size_t>(table)];
+    auto changed = old.find(ToAbsl(key));
+    if (changed != old.end()) return changed->second;
+    const Rows& rows = disk_->rows(table);
+    auto at = rows.find(ToAbsl(key));
+    return at == rows.end() ? std::nullopt : std::optional(at->second);
+  }
+  /// Calls `row(key, value)` in order until it returns false.
+  template <class F>
+  void ForEach(Table table, const std::string& begin, const std::string& end, F row) const {
+    const Rows& rows = disk_->rows(table);
+    const auto& old = old_[static_cast<size_t>(table)];
+    auto live = rows.lower_bound(begin);
+    auto changed = old.lower_bound(begin);
+    auto more = [&end](const auto& at, const auto& map) {
+      return at != map.end() && (end.empty() || at->first < end);
+    };
+    for (;;) {
+      bool has_live = more(live, rows);
+      bool has_changed = more(changed, old);
+      if (!has_live && !has_changed) return;
+      if (has_changed && (!has_live || changed->first <= live->first)) {
+        if (has_live && live->first == changed->first) ++live;
+        if (changed->second.has_value() && !row(changed->first, *changed->second)) return;
+        ++changed;
+      } else {
+        if (!row(live->first, live->second)) return;
+        ++live;
+      }
+    }
+  }
+
+ private:
+  SimDisk* disk_;
+  absl::btree_map<std::string, std::optional<std::string>> old_[kTableCount];
+};
+
+/// Rows that were read already.
+class SimRowsCursor : public EngineCursor {
+ public:
+  explicit SimRowsCursor(std::vector<EngineRow> rows) : rows_(std::move(rows)) {}
+  bool valid() const override { return at_ < rows_.size(); }
+  std::string_view key() const override { return rows_[at_].key; }
+  std::string_view value() const override { return rows_[at_].value; }
+  void Next() override { ++at_; }
+  absl::Status status() const override { return absl::OkStatus(); }
+
+ private:
+  std::vector<EngineRow> rows_;
+  size_t at_ = 0;
+};
+
+class SimSnapshot : public EngineSnapshot {
+ public:
+  SimSnapshot(SimEngine& engine, SimDisk& disk) : engine_(engine), view_(std::make_shared<SimView>(disk)) {}
+  absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) override {
+    return view_->Get(table, key);
+  }
+  std::unique_ptr<EngineCursor> Scan(Table table, std::string_view begin, std::string_view end) override {
+    std::vector<EngineRow> rows;
+    view_->ForEach(table, std::string(begin), std::string(end), [&rows](const auto& key, const auto& value) {
+      rows.push_back({key, value});
+      return true;
+    });
+    return std::make_unique<SimRowsCursor>(std::move(rows));
+  }
+  void Read(Table table, std::string begin, std::string end, size_t bytes,
+            absl::AnyInvocable<void(absl::StatusOr<EnginePage>)> done) override {
+    engine_.Read(view_, table, std::move(begin), std::move(end), bytes, std::move(done));
+  }
+
+ private:
+  SimEngine& engine_;
+  std::shared_ptr<SimView> view_;
+};
+
+SimDisk::~SimDisk() {
+  for (SimView* view : open_views_) view->DiskGone();
+}
+
 void SimDisk::BeforeChange() {
   for (SimCursor* cursor : open_cursors_) cursor->Copy();
   open_cursors_.clear();
@@ -50,6 +148,7 @@ void SimDisk::Set(Table table, const std::string& key, std::optional<std::string
                   std::vector<Old>* undo) {
   Rows& rows = tables_[static_cast<size_t>(table)];
   auto at = rows.find(key);
+  for (SimView* view : open_views_) view->BeforeChange(table, key, at == rows.end() ? nullptr : &at->second);
   if (undo != nullptr) {
     undo->push_back(Old{table, key, at == rows.end() ? std::nullopt : std::optional(std::move(at->second))});
   }
@@ -173,6 +272,42 @@ void SimEngine::Ingest(Table table, std::vector<EngineRow> rows, absl::AnyInvoca
     }
     if (file->done) strand_.Post(std::move(file->done));
   });
+}
+
+void SimEngine::IngestPacked(Table table, absl::AnyInvocable<absl::StatusOr<PackedPieces>()> make,
+                             absl::AnyInvocable<void(absl::Status)> done) {
+  absl::StatusOr<PackedPieces> pieces = make();
+  std::vector<EngineRow> rows;
+  for (const std::string& piece : pieces.ok() ? *pieces : PackedPieces()) {
+    PackedRowReader reader(piece);
+    while (reader.Next()) rows.push_back({std::string(reader.key()), std::string(reader.value())});
+    Check(reader.ok(), "packed rows are well formed");
+  }
+  for (size_t i = 1; i < rows.size(); ++i) Check(rows[i - 1].key < rows[i].key, "ingested rows ascend");
+  Ingest(table, std::move(rows),
+         [done = std::move(done), status = pieces.status()]() mutable { done(status); });
+}
+
+std::unique_ptr<EngineSnapshot> SimEngine::Snapshot() { return std::make_unique<SimSnapshot>(*this, disk_); }
+
+void SimEngine::Read(std::shared_ptr<SimView> view, Table table, std::string begin, std::string end,
+                     size_t bytes, absl::AnyInvocable<void(absl::StatusOr<EnginePage>)> done) {
+  scheduler_.After(
+      random_.Between(50, profile_.page_us_max), EventKind::kDisk, nullptr,
+      [this, view = std::move(view), table, begin = std::move(begin), end = std::move(end), bytes,
+       done = std::move(done)]() mutable {
+        if (crashed_) return;
+        EnginePage page;
+        view->ForEach(table, begin, end, [&page, bytes](const auto& key, const auto& value) {
+          if (page.rows.size() >= bytes) {
+            page.next = key;
+            return false;
+          }
+          AppendPackedRow(&page.rows, key, value);
+          return true;
+        });
+        strand_.Post([done = std::move(done), page = std::move(page)]() mutable { done(std::move(page)); });
+      });
 }
 
 absl::StatusOr<std::optional<std::string>> SimEngine::Get(Table table, std::string_view key) {

@@ -25,15 +25,20 @@ struct DiskProfile {
   int64_t slow_us_max = 60'000;
   int64_t lazy_us = 30;  // until an unsynced batch is readable
   int64_t ingest_us_max = 4'000;
+  int64_t page_us_max = 2'000;  // a page that is read in bulk
 };
 
 class SimCursor;
+class SimView;
 
 /// What is left of a machine when its process dies. Batches become durable in order; a crash loses a suffix of those that
 /// were not synced, chosen at random, whether or not they were readable before.
 /// Owns:    the rows.
 class SimDisk {
  public:
+  SimDisk() = default;
+  SimDisk(SimDisk&&) = default;  // while no cursor or snapshot is open
+  ~SimDisk();
   const Rows& rows(Table table) const { return tables_[static_cast<size_t>(table)]; }
   /// The process is gone: keeps a random prefix of the batches that were not durable.
   void Crash(Random& random);
@@ -51,6 +56,7 @@ class SimDisk {
 
  private:
   friend class SimCursor;
+  friend class SimView;
   struct Old {
     Table table;
     std::string key;
@@ -70,6 +76,7 @@ class SimDisk {
   Rows tables_[kTableCount];
   std::deque<Pending> unsynced_;  // in order of Write
   std::vector<SimCursor*> open_cursors_;
+  std::vector<SimView*> open_views_;
   uint64_t syncs_ = 0;
   uint64_t batches_lost_ = 0;
 };
@@ -84,11 +91,18 @@ class SimEngine : public Engine {
 
   void Write(EngineBatch batch, Durability durability, absl::AnyInvocable<void()> done) override;
   void Ingest(Table table, std::vector<EngineRow> rows, absl::AnyInvocable<void()> done) override;
+  void IngestPacked(Table table, absl::AnyInvocable<absl::StatusOr<PackedPieces>()> make,
+                    absl::AnyInvocable<void(absl::Status)> done) override;
+  std::unique_ptr<EngineSnapshot> Snapshot() override;
   absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) override;
   std::unique_ptr<EngineCursor> Scan(Table table, std::string_view begin, std::string_view end) override;
 
   /// The process dies with a random part of what was not durable.
   void Crash(Random& random);
+
+  /// Reads a page of `view` some time later.
+  void Read(std::shared_ptr<SimView> view, Table table, std::string begin, std::string end, size_t bytes,
+            absl::AnyInvocable<void(absl::StatusOr<EnginePage>)> done);
 
  private:
   struct Waiting {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "replication/store/packed_rows.h"
 #include "tests/sim/scheduler.h"
 #include "tests/sim/sim_engine.h"
 
@@ -76,6 +77,41 @@ TEST(SimEngine, ACursorShowsTheRowsAsTheyStoodWhenItWasMade) {
   EXPECT_EQ(cursor->value(), "old");
   cursor->Next();
   EXPECT_FALSE(cursor->valid());
+}
+
+TEST(SimEngine, ASnapshotReadsInPagesWhatStoodWhenItWasMade) {
+  Scheduler scheduler;
+  SimExecutor strand(scheduler, 1);
+  SimDisk disk;
+  SimEngine engine(scheduler, strand, disk, DiskProfile{}, 1);
+  for (const char* key : {"a", "c", "e"}) engine.Write(PutOne(key, "old"), Durability::kSync, [] {});
+  scheduler.RunUntil(100'000);
+  std::unique_ptr<EngineSnapshot> snapshot = engine.Snapshot();
+  EngineBatch changes;
+  changes.Add(EngineBatch::Put{Table::kState, "b", "new"});
+  changes.Add(EngineBatch::Put{Table::kState, "c", "new"});
+  changes.Add(EngineBatch::Delete{Table::kState, "e"});
+  engine.Write(std::move(changes), Durability::kSync, [] {});
+  scheduler.RunUntil(200'000);
+  std::string seen;
+  std::string from = "a";
+  while (!from.empty()) {
+    bool told = false;
+    snapshot->Read(Table::kState, from, "z", 1, [&](absl::StatusOr<EnginePage> page) {
+      ASSERT_TRUE(page.ok());
+      PackedRowReader rows(page->rows);
+      while (rows.Next()) seen += std::string(rows.key()) + "=" + std::string(rows.value()) + " ";
+      from = page->next;
+      told = true;
+    });
+    EXPECT_FALSE(told) << "never inside the call";
+    scheduler.RunUntil(scheduler.now_us() + 100'000);
+    ASSERT_TRUE(told);
+  }
+  EXPECT_EQ(seen, "a=old c=old e=old ");
+  EXPECT_EQ(*snapshot->Get(Table::kState, "c"), std::optional<std::string>("old"));
+  EXPECT_EQ(*snapshot->Get(Table::kState, "b"), std::nullopt);
+  EXPECT_EQ(*engine.Get(Table::kState, "c"), std::optional<std::string>("new"));
 }
 
 TEST(Scheduler, EventsOfOneMomentRunInTheOrderTheyWereMade) {
