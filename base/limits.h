@@ -9,6 +9,9 @@ namespace paxledger::limits {
 // Replication
 inline constexpr size_t kReplicasMax = 7;
 inline constexpr size_t kShardsMax = 1024;
+inline constexpr size_t kNodesMax = 128;                 // of a cluster, at one time
+inline constexpr size_t kNodesGoneKept = 128;            // named in the directory
+inline constexpr size_t kNodeNameBytesMax = 32;          // of a node or a data centre
 inline constexpr size_t kEntryBytesMax = 1 << 20;        // one log value
 inline constexpr size_t kCommandBytesMax = 384 << 10;    // one command: a Prepare of the largest transaction
 inline constexpr size_t kShardQueueBytesMax = 64 << 20;  // commands waiting at one shard's proposer

@@ -8,12 +8,13 @@
 #include "base/limits.h"
 #include "cluster/genesis.pb.h"
 #include "cluster/json_document.h"
+#include "cluster/placement.h"
 
 namespace paxledger {
 namespace {
 
-constexpr uint32_t kFormatVersion = 1;
-constexpr size_t kNameBytesMax = 32;
+constexpr uint32_t kFormatOfDataCentres = 1;  // one node in each, which bears its name
+constexpr uint32_t kFormatOfNodes = 2;
 
 bool IsClusterId(std::string_view id) {
   if (id.size() != 32) return false;
@@ -23,58 +24,67 @@ bool IsClusterId(std::string_view id) {
   return true;
 }
 
-bool IsName(std::string_view name) {
-  if (name.empty() || name.size() > kNameBytesMax) return false;
-  for (char c : name) {
-    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_') return false;
+uint32_t FormatOf(const Genesis& genesis) {
+  for (const Member& member : genesis.members) {
+    if (member.name != member.data_centre) return kFormatOfNodes;
   }
-  return true;
-}
-
-bool IsAddress(std::string_view address) {
-  size_t colon = address.rfind(':');
-  if (colon == std::string_view::npos || colon == 0) return false;
-  std::string_view port = address.substr(colon + 1);
-  if (port.empty() || port.size() > 5) return false;
-  uint32_t number = 0;
-  for (char c : port) {
-    if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) return false;
-    number = number * 10 + static_cast<uint32_t>(c - '0');
-  }
-  return number > 0 && number <= 65535;
+  return kFormatOfDataCentres;
 }
 
 // Text of the first rule that a genesis breaks; empty where it breaks none.
-std::string BrokenRule(const Genesis& genesis) {
+std::string BrokenRule(const Genesis& genesis, uint32_t format) {
   if (!IsClusterId(genesis.cluster_id)) return "cluster_id: must be 32 hexadecimal digits";
   if (genesis.shards == 0 || genesis.shards > limits::kShardsMax) {
     return absl::StrCat("shards: must be 1..", limits::kShardsMax);
   }
+  const bool of_nodes = format == kFormatOfNodes;
+  absl::string_view list = of_nodes ? "nodes" : "data_centres";
   size_t n = genesis.members.size();
-  if (n == 0 || n > limits::kReplicasMax) {
-    return absl::StrCat("data_centres: must be 1..", limits::kReplicasMax, " of them");
-  }
+  if (n == 0 || n > limits::kNodesMax)
+    return absl::StrCat(list, ": must be 1..", limits::kNodesMax, " of them");
   std::set<std::string> names;
+  std::set<std::string> data_centres;
   std::set<std::string> addresses;
   for (size_t i = 0; i < n; ++i) {
     const Member& member = genesis.members[i];
-    std::string at = absl::StrCat("data_centres[", i, "]");
-    if (!IsName(member.data_centre)) return at + ".name: must be 1..32 letters, digits, '-' or '_'";
-    if (!names.insert(member.data_centre).second) return at + ".name: stands there twice";
-    if (member.replica.value != i + 1) return at + ".replica_id: replicas are numbered 1..n in order";
-    if (!IsAddress(member.peer_address)) return at + ".peer_address: must be host:port";
+    std::string at = absl::StrCat(list, "[", i, "]");
+    if (!IsNodeName(member.name)) return at + ".name: must be 1..32 letters, digits, '-' or '_'";
+    if (!IsNodeName(member.data_centre))
+      return at + ".data_centre: must be 1..32 letters, digits, '-' or '_'";
+    if (!names.insert(member.name).second) return at + ".name: stands there twice";
+    data_centres.insert(member.data_centre);
+    if (member.replica.value != i + 1) {
+      return at + (of_nodes ? ".number: nodes" : ".replica_id: replicas") + " are numbered 1..n in order";
+    }
+    if (!IsHostPort(member.peer_address)) return at + ".peer_address: must be host:port";
     if (!addresses.insert(member.peer_address).second) return at + ".peer_address: stands there twice";
+  }
+  if (data_centres.size() > limits::kReplicasMax) {
+    return absl::StrCat(list, ": at most ", limits::kReplicasMax, " data centres");
   }
   return "";
 }
 
+// What does not fit in 16 bits becomes 0, which BrokenRule refuses.
+ReplicaId NumberOf(uint32_t number) {
+  return ReplicaId{static_cast<uint16_t>(number <= UINT16_MAX ? number : 0)};
+}
+
 }  // namespace
 
-const Member* Genesis::FindDataCentre(std::string_view name) const {
+const Member* Genesis::FindNode(std::string_view name) const {
   for (const Member& member : members) {
-    if (member.data_centre == name) return &member;
+    if (member.name == name) return &member;
   }
   return nullptr;
+}
+
+std::vector<const Member*> Genesis::InDataCentre(std::string_view data_centre) const {
+  std::vector<const Member*> found;
+  for (const Member& member : members) {
+    if (member.data_centre == data_centre) found.push_back(&member);
+  }
+  return found;
 }
 
 absl::StatusOr<Genesis> CreateGenesis(uint32_t shards, std::vector<Member> members, Random& random) {
@@ -85,7 +95,8 @@ absl::StatusOr<Genesis> CreateGenesis(uint32_t shards, std::vector<Member> membe
   Genesis genesis{.cluster_id = ToHex(raw), .shards = shards, .members = std::move(members)};
   uint16_t next = 1;
   for (Member& member : genesis.members) member.replica = ReplicaId{next++};
-  if (std::string broken = BrokenRule(genesis); !broken.empty()) return absl::InvalidArgumentError(broken);
+  std::string broken = BrokenRule(genesis, FormatOf(genesis));
+  if (!broken.empty()) return absl::InvalidArgumentError(broken);
   return genesis;
 }
 
@@ -93,11 +104,11 @@ absl::StatusOr<Genesis> ParseGenesis(std::string_view json, std::string_view sou
   cluster::GenesisDocument document;
   if (absl::Status parsed = ParseJsonDocument(json, source, document); !parsed.ok()) return parsed;
   absl::string_view where = ToAbsl(source);
-  if (document.format_version() > kFormatVersion || document.protocol_version() > kProtocolVersion) {
+  if (document.format_version() > kFormatOfNodes || document.protocol_version() > kProtocolVersion) {
     return absl::FailedPreconditionError(absl::StrCat(where, ": format ", document.format_version(),
                                                       " with protocol ", document.protocol_version(),
                                                       " is newer than this program, which knows format ",
-                                                      kFormatVersion, " and protocol ", kProtocolVersion));
+                                                      kFormatOfNodes, " and protocol ", kProtocolVersion));
   }
   if (document.format_version() == 0 || document.protocol_version() == 0) {
     return absl::InvalidArgumentError(
@@ -107,12 +118,19 @@ absl::StatusOr<Genesis> ParseGenesis(std::string_view json, std::string_view sou
                   .protocol_version = document.protocol_version(),
                   .shards = document.shards(),
                   .members = {}};
-  for (const cluster::DataCentre& one : document.data_centres()) {
-    // What does not fit in 16 bits becomes 0, which BrokenRule refuses.
-    uint32_t id = one.replica_id() <= UINT16_MAX ? one.replica_id() : 0;
-    genesis.members.push_back(Member{ReplicaId{static_cast<uint16_t>(id)}, one.name(), one.peer_address()});
+  bool of_nodes = document.format_version() == kFormatOfNodes;
+  if (of_nodes ? document.data_centres_size() > 0 : document.nodes_size() > 0) {
+    return absl::InvalidArgumentError(absl::StrCat(where, ": format ", document.format_version(), " has no ",
+                                                   of_nodes ? "data_centres" : "nodes"));
   }
-  if (std::string broken = BrokenRule(genesis); !broken.empty()) {
+  for (const cluster::DataCentre& one : document.data_centres()) {
+    genesis.members.push_back(Member{NumberOf(one.replica_id()), one.name(), one.name(), one.peer_address()});
+  }
+  for (const cluster::GenesisNode& one : document.nodes()) {
+    genesis.members.push_back(
+        Member{NumberOf(one.number()), one.name(), one.data_centre(), one.peer_address()});
+  }
+  if (std::string broken = BrokenRule(genesis, document.format_version()); !broken.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": ", broken));
   }
   return genesis;
@@ -120,30 +138,60 @@ absl::StatusOr<Genesis> ParseGenesis(std::string_view json, std::string_view sou
 
 std::string FormatGenesis(const Genesis& genesis) {
   cluster::GenesisDocument document;
-  document.set_format_version(kFormatVersion);
+  uint32_t format = FormatOf(genesis);
+  document.set_format_version(format);
   document.set_cluster_id(genesis.cluster_id);
   document.set_protocol_version(genesis.protocol_version);
   document.set_shards(genesis.shards);
   for (const Member& member : genesis.members) {
-    cluster::DataCentre& one = *document.add_data_centres();
-    one.set_name(member.data_centre);
-    one.set_replica_id(member.replica.value);
-    one.set_peer_address(member.peer_address);
+    if (format == kFormatOfDataCentres) {
+      cluster::DataCentre& one = *document.add_data_centres();
+      one.set_name(member.data_centre);
+      one.set_replica_id(member.replica.value);
+      one.set_peer_address(member.peer_address);
+    } else {
+      cluster::GenesisNode& one = *document.add_nodes();
+      one.set_name(member.name);
+      one.set_number(member.replica.value);
+      one.set_data_centre(member.data_centre);
+      one.set_peer_address(member.peer_address);
+    }
   }
   return FormatJsonDocument(document);
+}
+
+Directory CreationDirectory(const Genesis& genesis) {
+  Directory directory;
+  for (const Member& member : genesis.members) {
+    directory.nodes.push_back(
+        NodeEntry{.number = member.replica, .name = member.name, .data_centre = member.data_centre});
+  }
+  directory.next_number = static_cast<uint32_t>(genesis.members.size()) + 1;
+  return directory;
+}
+
+std::vector<std::vector<ReplicaId>> CreationPlacement(const Genesis& genesis) {
+  Directory directory = CreationDirectory(genesis);
+  std::vector<std::vector<ReplicaId>> placement;
+  for (uint32_t shard = 0; shard < genesis.shards; ++shard) {
+    placement.push_back(WantedMembers(directory, ShardId{shard}));
+  }
+  return placement;
 }
 
 Digest GenesisDigest(const Genesis& genesis) {
   std::string bytes;
   ByteWriter out(&bytes);
+  uint32_t format = FormatOf(genesis);
   out.Raw("paxledger genesis");
-  out.U8(kFormatVersion);
+  out.U8(static_cast<uint8_t>(format));
   out.Bytes(genesis.cluster_id);
   out.U32(genesis.protocol_version);
   out.U32(genesis.shards);
   out.Varint(genesis.members.size());
   for (const Member& member : genesis.members) {
     out.U16(member.replica.value);
+    if (format == kFormatOfNodes) out.Bytes(member.name);
     out.Bytes(member.data_centre);
   }
   return Sha256(bytes);

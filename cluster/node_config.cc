@@ -71,7 +71,9 @@ ApiKeyConfig ReadApiKey(const cluster::ApiKey& document, std::string_view at, Fi
 NodeConfig ReadConfig(const cluster::NodeDocument& document, Findings& findings) {
   NodeConfig config;
   config.genesis_path = findings.Path("genesis", document.genesis());
-  config.data_centre = findings.Text("data_centre", document.data_centre());
+  config.node = document.node();
+  config.data_centre = document.data_centre();
+  if (config.node.empty()) findings.Text("data_centre", document.data_centre());
   config.data_dir = findings.Path("data_dir", document.data_dir());
 
   findings.Address("https.listen", document.https().listen(), config.https);
@@ -100,6 +102,32 @@ NodeConfig ReadConfig(const cluster::NodeDocument& document, Findings& findings)
   if (!known.has_value()) findings.Wrong("log_level", "must be debug, info, warn or error");
   config.log_level = known.value_or(LogLevel::kInfo);
   return config;
+}
+
+/// This node as the creation document has it, or as one that joins later.
+Member FindSelf(const NodeConfig& config, const Genesis& genesis, Findings& findings) {
+  if (config.node.empty()) {
+    std::vector<const Member*> there = genesis.InDataCentre(config.data_centre);
+    if (there.size() == 1) return *there[0];
+    if (there.empty()) {
+      findings.Wrong("data_centre",
+                     absl::StrCat("\"", config.data_centre, "\" is not in ", config.genesis_path,
+                                  "; a node that joins has a name of its own: node"));
+    } else {
+      findings.Wrong("node",
+                     absl::StrCat("data centre ", config.data_centre, " has several nodes: say which"));
+    }
+    return {};
+  }
+  if (const Member* self = genesis.FindNode(config.node)) {
+    if (!config.data_centre.empty() && config.data_centre != self->data_centre) {
+      findings.Wrong("data_centre", absl::StrCat(config.node, " is in ", self->data_centre));
+    }
+    return *self;
+  }
+  if (!IsNodeName(config.node)) findings.Wrong("node", "must be 1..32 letters, digits, '-' or '_'");
+  if (!IsNodeName(config.data_centre)) findings.Wrong("data_centre", "must be there for a node that joins");
+  return Member{ReplicaId{}, config.node, config.data_centre, ""};
 }
 
 }  // namespace
@@ -131,17 +159,11 @@ absl::StatusOr<NodeSetup> LoadNodeSetup(const std::string& path) {
   if (!genesis.ok()) return genesis.status();
   setup.genesis = *std::move(genesis);
 
-  const Member* self = setup.genesis.FindDataCentre(setup.config.data_centre);
-  if (self == nullptr) {
-    findings.Wrong("data_centre",
-                   absl::StrCat("\"", setup.config.data_centre, "\" is not in ", setup.config.genesis_path));
-    return findings.status();
-  }
-  setup.self = *self;
+  setup.self = FindSelf(setup.config, setup.genesis, findings);
   if (setup.config.peers.host.empty()) {
-    findings.Address("peers.listen", self->peer_address, setup.config.peers);
-    if (!findings.status().ok()) return findings.status();
+    findings.Address("peers.listen", setup.self.peer_address, setup.config.peers);
   }
+  if (!findings.status().ok()) return findings.status();
   return setup;
 }
 

@@ -32,7 +32,8 @@ struct ApiKeyConfig {
 /// The configuration of one node. Paths are absolute, or relative to the process.
 struct NodeConfig {
   std::string genesis_path;
-  std::string data_centre;
+  std::string node;         // its name; empty: the only one of the data centre
+  std::string data_centre;  // empty: that of the node
   std::string data_dir;
   DoorConfig https;
   DoorConfig peers;
@@ -47,6 +48,7 @@ struct NodeConfig {
 struct NodeSetup {
   NodeConfig config;
   Genesis genesis;
+  /// As in the creation document. Of a node that joined later: number 0 and no address.
   Member self;
 };
 

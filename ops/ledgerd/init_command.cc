@@ -20,14 +20,23 @@
 namespace paxledger {
 namespace {
 
+constexpr uint64_t kNodesPerDataCentreMax = 26;  // they are named by letters
+
 struct InitOptions {
   std::vector<Member> members;
   uint32_t shards = 0;
   std::string out;
 };
 
-// "dc1,dc2" and "dc1=host:port,dc2=host:port" name the same data centres, the first list says in which order.
-absl::StatusOr<std::vector<Member>> ReadMembers(const std::string& names, const std::string& peers) {
+// Nodes of a data centre are called as it, where it has one, or else dc1-a, dc1-b, ...
+std::string NodeName(absl::string_view data_centre, uint64_t node, uint64_t nodes_per_data_centre) {
+  if (nodes_per_data_centre == 1) return std::string(data_centre);
+  return absl::StrCat(data_centre, "-", std::string(1, static_cast<char>('a' + node)));
+}
+
+// `names` are data centres, "dc1,dc2"; `peers` says where their nodes are, "dc1=host:port,dc2=host:port", in any order.
+absl::StatusOr<std::vector<Member>> ReadMembers(const std::string& names, uint64_t nodes_per_data_centre,
+                                                const std::string& peers) {
   std::map<std::string, std::string> addresses;
   for (absl::string_view pair : absl::StrSplit(peers, ',', absl::SkipEmpty())) {
     std::vector<std::string> parts = absl::StrSplit(pair, absl::MaxSplits('=', 1));
@@ -37,12 +46,15 @@ absl::StatusOr<std::vector<Member>> ReadMembers(const std::string& names, const 
     }
   }
   std::vector<Member> members;
-  for (absl::string_view name : absl::StrSplit(names, ',')) {
-    auto address = addresses.extract(std::string(name));
-    if (address.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat("--peers has no address of data centre \"", name, "\""));
+  for (absl::string_view data_centre : absl::StrSplit(names, ',')) {
+    for (uint64_t node = 0; node < nodes_per_data_centre; ++node) {
+      std::string name = NodeName(data_centre, node, nodes_per_data_centre);
+      auto address = addresses.extract(name);
+      if (address.empty()) {
+        return absl::InvalidArgumentError(absl::StrCat("--peers has no address of \"", name, "\""));
+      }
+      members.push_back(Member{ReplicaId{}, name, std::string(data_centre), address.mapped()});
     }
-    members.push_back(Member{ReplicaId{}, std::string(name), address.mapped()});
   }
   if (!addresses.empty()) {
     return absl::InvalidArgumentError(
@@ -53,6 +65,7 @@ absl::StatusOr<std::vector<Member>> ReadMembers(const std::string& names, const 
 
 absl::StatusOr<InitOptions> ReadOptions(const std::vector<std::string>& words) {
   absl::StatusOr<Arguments> line = Arguments::Parse({{"data-centres", "NAME,...", "", ""},
+                                                     {"nodes-per-dc", "N", "1", ""},
                                                      {"peers", "NAME=HOST:PORT,...", "", ""},
                                                      {"shards", "N", "12", ""},
                                                      {"out", "FILE", "genesis.json", ""}},
@@ -64,7 +77,10 @@ absl::StatusOr<InitOptions> ReadOptions(const std::vector<std::string>& words) {
   if (!line->Given("data-centres") || !line->Given("peers")) {
     return absl::InvalidArgumentError("--data-centres and --peers must be given");
   }
-  absl::StatusOr<std::vector<Member>> members = ReadMembers(line->Get("data-centres"), line->Get("peers"));
+  absl::StatusOr<uint64_t> nodes = line->GetNumber("nodes-per-dc", 1, kNodesPerDataCentreMax);
+  if (!nodes.ok()) return nodes.status();
+  absl::StatusOr<std::vector<Member>> members =
+      ReadMembers(line->Get("data-centres"), *nodes, line->Get("peers"));
   if (!members.ok()) return members.status();
   absl::StatusOr<uint64_t> shards = line->GetNumber("shards", 1, limits::kShardsMax);
   if (!shards.ok()) return shards.status();
@@ -103,7 +119,7 @@ NodeExit RunInit(const std::vector<std::string>& words) {
     std::fprintf(stderr, "ledgerd init: %s: %s\n", options->out.c_str(), std::strerror(errno));
     return NodeExit::kMachine;
   }
-  std::printf("%s: cluster %s of %zu data centres and %u shards\n", options->out.c_str(),
+  std::printf("%s: cluster %s of %zu nodes and %u shards\n", options->out.c_str(),
               genesis->cluster_id.c_str(), genesis->members.size(), genesis->shards);
   return NodeExit::kOk;
 }

@@ -79,6 +79,7 @@ NodeOptions NodeOptionsOf(const NodeSetup& setup) {
 absl::StatusOr<TlsTransportOptions> TransportOptionsOf(const NodeSetup& setup) {
   TlsTransportOptions options;
   options.self = setup.self.replica;
+  options.name = setup.self.name;
   options.cluster_id = setup.genesis.cluster_id;
   options.listen_host = setup.config.peers.host;
   options.listen_port = setup.config.peers.port;
@@ -88,7 +89,7 @@ absl::StatusOr<TlsTransportOptions> TransportOptionsOf(const NodeSetup& setup) {
     if (member.replica == setup.self.replica) continue;
     absl::StatusOr<std::pair<std::string, uint16_t>> address = ParseHostPort(member.peer_address);
     if (!address.ok()) return address.status();
-    options.peers.push_back(PeerAddress{member.replica, address->first, address->second});
+    options.peers.push_back(PeerAddress{member.replica, address->first, address->second, member.name});
   }
   return options;
 }

@@ -212,11 +212,12 @@ bool ReadHello(wire::Hello& from, PeerHello* to) {
   to->to.value = static_cast<uint16_t>(from.to());
   to->incarnation.value = from.incarnation();
   to->process = from.process();
+  to->name = std::move(*from.mutable_name());
   return true;
 }
 
 bool ReadReject(wire::Reject& from, PeerReject* to) {
-  if (from.code() < wire::REJECT_PROTOCOL || from.code() > wire::REJECT_OLD_INCARNATION) return false;
+  if (from.code() < wire::REJECT_PROTOCOL || from.code() > wire::REJECT_GONE) return false;
   to->code = static_cast<RejectCode>(from.code());
   to->reason = std::move(*from.mutable_reason());
   return true;
@@ -283,6 +284,7 @@ void FrameWriter::AddHello(const PeerHello& hello) {
   to.set_to(hello.to.value);
   to.set_incarnation(hello.incarnation.value);
   to.set_process(hello.process);
+  to.set_name(hello.name);
   AddNested(kHelloField, to.SerializeAsString());
 }
 

@@ -14,14 +14,15 @@
 
 namespace paxledger {
 
-inline constexpr uint32_t kPeerProtocol = 1;
+inline constexpr uint32_t kPeerProtocol = 2;
 
 /// The first words on a connection, in both directions.
 struct PeerHello {
   uint32_t protocol = kPeerProtocol;
   std::string cluster_id;
-  ReplicaId from;
-  ReplicaId to;
+  ReplicaId from;    // 0: a guest that has no number
+  std::string name;  // of the node that speaks
+  ReplicaId to;      // 0: a guest does not know whom it reaches
   Incarnation incarnation;
   uint64_t process = 0;  // random, one per process
   friend bool operator==(const PeerHello&, const PeerHello&) = default;
@@ -32,6 +33,7 @@ enum class RejectCode : uint8_t {
   kCluster = 2,
   kIdentity = 3,
   kOldIncarnation = 4,
+  kGone = 5,
 };
 
 /// The last words of who refuses a connection.

@@ -49,8 +49,8 @@ absl::Status CheckOwnCertificate(SSL_CTX* context, const TlsFiles& files, std::s
 
 void TlsContextDeleter::operator()(ssl_ctx_st* context) const { SSL_CTX_free(context); }
 
-std::string PeerCertificateName(ReplicaId replica, std::string_view cluster_id) {
-  return absl::StrCat("replica-", replica.value, ".", ToAbsl(cluster_id));
+std::string PeerCertificateName(std::string_view node, std::string_view cluster_id) {
+  return absl::StrCat(ToAbsl(node), ".", ToAbsl(cluster_id));
 }
 
 bool CertificateCarries(x509_st* certificate, std::string_view name) {

@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "base/strong_id.h"
 
 struct ssl_ctx_st;
 struct x509_st;
@@ -23,8 +22,8 @@ struct TlsContextDeleter {
 };
 using TlsContext = std::unique_ptr<ssl_ctx_st, TlsContextDeleter>;
 
-/// The name that a replica's certificate carries, as common name or DNS name: `replica-<id>.<cluster id>`.
-std::string PeerCertificateName(ReplicaId replica, std::string_view cluster_id);
+/// The name that a node's certificate carries, as common name or DNS name: `<node name>.<cluster id>`.
+std::string PeerCertificateName(std::string_view node, std::string_view cluster_id);
 
 /// Whether `certificate` carries `name`; wildcards do not count.
 bool CertificateCarries(x509_st* certificate, std::string_view name);

@@ -19,22 +19,29 @@ class io_context;
 
 namespace paxledger {
 
-struct PeerAddress {
-  ReplicaId replica;
-  std::string host;  // name or address
-  uint16_t port = 0;
+/// Who showed a certificate of the cluster and has a number that is not known here: a node that joins, or that has lost
+/// its disk. It may ask for the directory or for a number.
+struct Guest {
+  ReplicaId number;  // as it says; 0: it has none
+  std::string name;  // as its certificate says
 };
 
 struct TlsTransportOptions {
   ReplicaId self;
+  std::string name;  // of this node
   std::string cluster_id;
   std::string listen_host;         // an address
   uint16_t listen_port = 0;        // 0: any, see port()
-  std::vector<PeerAddress> peers;  // without `self`
+  std::vector<PeerAddress> peers;  // at first, without `self`
   TlsFiles files;
-  /// A peer knows a newer process of this replica (consensus.md rule 1): this one must stop. Called once, on
-  /// the strand.
+  /// A peer knows a newer process of this node (consensus.md rule 1), or that its number was given up: this one must
+  /// stop. Called once, on the strand.
   std::function<void(std::string reason)> on_rejected;
+  /// Whether a number was given up for good; its node is refused. None: no number ever was.
+  std::function<bool(ReplicaId)> is_gone;
+  /// A guest's message of machine `cluster`; `reply` may be called later, and does nothing where the guest has left.
+  /// None: guests are refused.
+  std::function<void(Guest guest, AppMessage message, std::function<void(AppMessage)> reply)> on_guest;
 };
 
 /// Frames of messages over mutual TLS. Each node dials every other and sends on the connection it dialled; a
@@ -64,6 +71,7 @@ class TlsTransport : public Transport {
   void Send(ReplicaId to, PeerMessage message) override;
   void Flush() override;
   bool IsUp(ReplicaId peer) const override;
+  void SetPeers(std::vector<PeerAddress> peers) override;
 
  private:
   class State;

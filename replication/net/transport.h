@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "base/strong_id.h"
@@ -26,6 +28,15 @@ class TransportListener {
                          absl::AnyInvocable<void(bool)> admitted) = 0;
 };
 
+/// Where a node is found, and who it is there.
+struct PeerAddress {
+  ReplicaId replica;
+  std::string host;  // name or address
+  uint16_t port = 0;
+  std::string name;  // the node's; its certificate carries it
+  friend bool operator==(const PeerAddress&, const PeerAddress&) = default;
+};
+
 /// Messages between the nodes of a cluster. Unreliable: a message may be lost (with its connection, or where the queue
 /// to a peer is full), and consensus does not mind. Messages to one peer that are not lost arrive in order.
 /// Exactly two implementations: mutual TLS, and the simulator's.
@@ -38,6 +49,9 @@ class Transport {
   /// Sends what is queued, one frame per peer.
   virtual void Flush() = 0;
   virtual bool IsUp(ReplicaId peer) const = 0;
+  /// All other nodes of the cluster as they are from now on. Connections to those who are no peers any more are lost, with
+  /// a call of `OnPeerDown` each; those to peers that stay stay.
+  virtual void SetPeers(std::vector<PeerAddress> peers) = 0;
 };
 
 }  // namespace paxledger

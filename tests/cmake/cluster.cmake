@@ -1,7 +1,13 @@
 paxledger_test(cluster_test
-  SOURCES unit/clock_alarm_test.cc unit/cluster_documents_test.cc unit/log_test.cc
+  SOURCES unit/clock_alarm_test.cc unit/cluster_directory_test.cc unit/cluster_documents_test.cc unit/log_test.cc
           ${CMAKE_SOURCE_DIR}/ops/ledgerd/clock_alarm.cc
   LIBS cluster_core base_log sim_world)
+
+if(PAXLEDGER_FUZZ)
+  add_executable(cluster_directory_fuzz fuzz/cluster_directory_fuzz.cc)
+  target_link_options(cluster_directory_fuzz PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(cluster_directory_fuzz PRIVATE paxledger_options cluster_directory)
+endif()
 
 # paxledger_process_test(FILE): each test method of a Python unittest file that starts our programs, as a test of its own.
 function(paxledger_process_test file)

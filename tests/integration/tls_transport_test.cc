@@ -5,6 +5,7 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <chrono>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <variant>
 #include <vector>
 
@@ -20,6 +22,7 @@
 #include "base/system_clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "replication/net/guest.h"
 #include "tests/integration/test_certificates.h"
 
 namespace paxledger {
@@ -83,19 +86,23 @@ class TlsTransportTest : public testing::Test {
     std::string rejected;
   };
 
+  static std::string NameOf(ReplicaId id) { return absl::StrCat("node-", id.value); }
   TlsFiles FilesOf(TestCertificates& authority, ReplicaId id, std::string_view cluster) {
-    TestCertificates::Files files = authority.Issue(PeerCertificateName(id, cluster));
+    TestCertificates::Files files = authority.Issue(PeerCertificateName(NameOf(id), cluster));
     return {files.certificate, files.key, files.ca};
   }
+
+  PeerAddress AddressOf(ReplicaId id) { return {id, "127.0.0.1", ports_[id], NameOf(id)}; }
 
   TlsTransportOptions Options(ReplicaId id, std::string cluster = kCluster) {
     TlsTransportOptions options;
     options.self = id;
+    options.name = NameOf(id);
     options.cluster_id = cluster;
     options.listen_host = "127.0.0.1";
     options.listen_port = ports_[id];
-    for (auto [peer, port] : ports_) {
-      if (peer != id) options.peers.push_back({peer, "127.0.0.1", port});
+    for (auto [peer, unused] : ports_) {
+      if (peer != id) options.peers.push_back(AddressOf(peer));
     }
     options.files = FilesOf(*certificates_, id, cluster);
     return options;
@@ -300,6 +307,110 @@ TEST_F(TlsTransportTest, ASecondProcessOfOneIncarnationIsRefused) {
   RunFor(50);
 }
 
+TEST_F(TlsTransportTest, PeersComeAndGo) {
+  TlsTransportOptions alone = Options(kOne);
+  alone.peers.clear();
+  Node& one = StartNode(std::move(alone));
+  Node& two = StartNode(2);
+  RunFor(200);
+  EXPECT_FALSE(one.transport->IsUp(kTwo));
+  EXPECT_FALSE(two.transport->IsUp(kOne)) << "one does not know two yet";
+  one.transport->SetPeers({AddressOf(kTwo)});
+  ASSERT_TRUE(RunUntil([&] { return one.transport->IsUp(kTwo) && two.transport->IsUp(kOne); }));
+  one.transport->SetPeers({AddressOf(kTwo), AddressOf(kThree)});
+  EXPECT_TRUE(one.transport->IsUp(kTwo)) << "a peer that stays keeps its connection";
+  Node& three = StartNode(3);
+  ASSERT_TRUE(RunUntil([&] { return one.transport->IsUp(kThree) && three.transport->IsUp(kOne); }));
+  one.transport->SetPeers({AddressOf(kThree)});
+  EXPECT_FALSE(one.transport->IsUp(kTwo));
+  EXPECT_EQ(one.listener.downs, 1);
+  ASSERT_TRUE(RunUntil([&] { return !two.transport->IsUp(kOne); }));
+  EXPECT_TRUE(one.transport->IsUp(kThree));
+  one.transport->SetPeers({AddressOf(kTwo), AddressOf(kThree)});
+  ASSERT_TRUE(RunUntil([&] { return one.transport->IsUp(kTwo) && two.transport->IsUp(kOne); }));
+}
+
+TEST_F(TlsTransportTest, APeerIsFoundAtItsNewAddress) {
+  Node& one = StartNode(1);
+  TlsTransportOptions moved = Options(kTwo);
+  moved.listen_port = FreePort(context_);
+  uint16_t port = moved.listen_port;
+  StartNode(std::move(moved));
+  RunFor(200);
+  EXPECT_FALSE(one.transport->IsUp(kTwo));
+  one.transport->SetPeers({PeerAddress{kTwo, "127.0.0.1", port, NameOf(kTwo)}, AddressOf(kThree)});
+  ASSERT_TRUE(RunUntil([&] { return one.transport->IsUp(kTwo); }));
+}
+
+TEST_F(TlsTransportTest, AGivenUpNumberIsRefusedAndToldSo) {
+  TlsTransportOptions options = Options(kOne);
+  options.peers = {AddressOf(kThree)};
+  options.is_gone = [](ReplicaId number) { return number == kTwo; };
+  Node& one = StartNode(std::move(options));
+  Node& two = StartNode(2);
+  ASSERT_TRUE(RunUntil([&] { return !two.rejected.empty(); }));
+  EXPECT_THAT(two.rejected, testing::HasSubstr("given up"));
+  EXPECT_FALSE(one.transport->IsUp(kTwo));
+}
+
+TEST_F(TlsTransportTest, AGuestAsksAndIsAnsweredAndSaysNothingElse) {
+  TlsTransportOptions options = Options(kOne);
+  options.peers = {AddressOf(kTwo)};
+  std::vector<std::string> guests;
+  options.on_guest = [&](Guest guest, AppMessage message, std::function<void(AppMessage)> reply) {
+    guests.push_back(absl::StrCat(guest.name, " ", guest.number.value, " ", message.bytes));
+    reply(AppMessage{2, "answer to " + message.bytes});
+  };
+  Node& one = StartNode(std::move(options));
+  TlsFiles files = FilesOf(*certificates_, kThree, kCluster);
+  std::string bytes;
+  absl::Status status;
+  bool answered = false;
+  std::thread guest([&] {
+    GuestOptions ask{.cluster_id = kCluster, .name = "node-3", .files = files, .timeout = absl::Seconds(5)};
+    absl::StatusOr<std::string> answer =
+        AskAsGuest(ask, "127.0.0.1", ports_[kOne], AppMessage{2, "who is there?"});
+    status = answer.status();
+    if (answer.ok()) bytes = *answer;
+    asio::post(context_, [&] { answered = true; });
+  });
+  EXPECT_TRUE(RunUntil([&] { return answered; }));
+  guest.join();
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(bytes, "answer to who is there?");
+  EXPECT_THAT(guests, testing::ElementsAre("node-3 0 who is there?"));
+
+  // A node whose number is not known here takes itself for a peer; only what it says of the cluster is heard.
+  Node& three = StartNode(3);
+  ASSERT_TRUE(RunUntil([&] { return three.transport->IsUp(kOne); }));
+  three.transport->Send(kOne, AppMessage{1, "a transaction"});
+  three.transport->Send(kOne, AppMessage{2, "news"});
+  three.transport->Flush();
+  ASSERT_TRUE(RunUntil([&] { return guests.size() == 2 && three.listener.received[kOne].size() == 1; }));
+  EXPECT_EQ(guests[1], "node-3 3 news");
+  EXPECT_TRUE(one.listener.received.empty());
+  one.transport->SetPeers({AddressOf(kTwo), AddressOf(kThree)});
+  ASSERT_TRUE(RunUntil([&] { return one.transport->IsUp(kThree); })) << "now it is a peer";
+  ASSERT_TRUE(RunUntil([&] {
+    three.transport->Send(kOne, AppMessage{1, "a transaction"});
+    three.transport->Flush();
+    return !one.listener.received[kThree].empty();
+  }));
+}
+
+TEST_F(TlsTransportTest, AGuestsCertificateIsOfItsName) {
+  TlsTransportOptions options = Options(kOne);
+  options.on_guest = [](Guest, AppMessage, std::function<void(AppMessage)> reply) {
+    reply(AppMessage{2, "x"});
+  };
+  StartNode(std::move(options));
+  TlsTransportOptions three = Options(kThree);
+  three.self = ReplicaId{9};
+  three.name = "node-9";
+  absl::Status listening = TlsTransport(std::move(three), context_, clock_, metrics_).Listen();
+  EXPECT_THAT(std::string(listening.message()), testing::HasSubstr("is not of node-9."));
+}
+
 TEST_F(TlsTransportTest, GarbageAndPlainTextCloseOnlyTheirConnection) {
   Node& one = StartNode(1);
   Node& two = StartNode(2);
@@ -338,11 +449,11 @@ TEST_F(TlsTransportTest, ATakenPortAndBadCertificatesAreNamed) {
   TlsFiles three = FilesOf(*certificates_, kThree, kCluster);
   EXPECT_THAT(std::string(listen({good.certificate, three.key, good.ca}).message()),
               testing::HasSubstr("private key"));
-  EXPECT_THAT(std::string(listen(three).message()), testing::HasSubstr("is not of replica-2."));
+  EXPECT_THAT(std::string(listen(three).message()), testing::HasSubstr("is not of node-2."));
   TestCertificates other(directory_.string(), "other-ca");
   EXPECT_THAT(std::string(listen({good.certificate, good.key, other.ca()}).message()),
               testing::HasSubstr("not valid under"));
-  TestCertificates::Files expired = certificates_->Issue(PeerCertificateName(kTwo, kCluster), "", -60);
+  TestCertificates::Files expired = certificates_->Issue(PeerCertificateName("node-2", kCluster), "", -60);
   EXPECT_THAT(std::string(listen({expired.certificate, expired.key, expired.ca}).message()),
               testing::HasSubstr("expired"));
 }

@@ -206,6 +206,7 @@ void SimNetwork::Greet(uint32_t a, uint32_t b) {
   }
   bool reachable =
       !LinkOf(a, b).cut && !LinkOf(b, a).cut && !first->strand_.paused() && !second->strand_.paused();
+  reachable = reachable && first->Knows(second->id()) && second->Knows(first->id());
   if (!reachable) {
     DialAgain(a, b);
     return;
@@ -359,6 +360,19 @@ void SimTransport::Beat() {
       network_.SendFrame(strand_.node(), peer, {}, clock_.WallMicros());
   }
   strand_.After(kHeartbeat, [this] { Beat(); });
+}
+
+void SimTransport::SetPeers(std::vector<PeerAddress> peers) {
+  std::set<ReplicaId> known;
+  for (const PeerAddress& peer : peers) known.insert(peer.replica);
+  peers_ = std::move(known);
+  if (listener_ == nullptr) return;
+  for (uint32_t node = 1; node <= network_.nodes_; ++node) {
+    if (node == strand_.node()) continue;
+    bool knows = Knows(ReplicaId{static_cast<uint16_t>(node)});
+    if (!knows && IsUp(ReplicaId{static_cast<uint16_t>(node)})) network_.Reset(strand_.node(), node);
+    if (knows) network_.Dial(strand_.node(), node);
+  }
 }
 
 void SimTransport::Flush() {

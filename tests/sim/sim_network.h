@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -135,10 +137,13 @@ class SimTransport : public Transport {
   void Send(ReplicaId to, PeerMessage message) override { queued_[to.value].push_back(std::move(message)); }
   void Flush() override;
   bool IsUp(ReplicaId peer) const override { return network_.SeesUp(strand_.node(), peer.value); }
+  void SetPeers(std::vector<PeerAddress> peers) override;
 
  private:
   friend class SimNetwork;
   void Beat();
+  /// Whether it would greet `node`. All, until it was told who its peers are.
+  bool Knows(ReplicaId node) const { return !peers_.has_value() || peers_->contains(node); }
   ReplicaId id() const { return ReplicaId{static_cast<uint16_t>(strand_.node())}; }
   SimNetwork& network_;
   SimExecutor& strand_;
@@ -146,6 +151,7 @@ class SimTransport : public Transport {
   TransportListener* listener_ = nullptr;
   Incarnation incarnation_;
   std::map<uint16_t, std::vector<PeerMessage>> queued_;
+  std::optional<std::set<ReplicaId>> peers_;
 };
 
 }  // namespace paxledger::sim

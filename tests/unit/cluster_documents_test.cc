@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "cluster/genesis.h"
 #include "cluster/node_config.h"
@@ -15,9 +16,22 @@ namespace {
 using testing::HasSubstr;
 
 std::vector<Member> ThreeMembers() {
-  return {{ReplicaId{0}, "dc1", "127.0.0.1:7201"},
-          {ReplicaId{0}, "dc2", "127.0.0.1:7202"},
-          {ReplicaId{0}, "dc3", "127.0.0.1:7203"}};
+  return {{ReplicaId{0}, "dc1", "dc1", "127.0.0.1:7201"},
+          {ReplicaId{0}, "dc2", "dc2", "127.0.0.1:7202"},
+          {ReplicaId{0}, "dc3", "dc3", "127.0.0.1:7203"}};
+}
+
+Genesis TwoInEachOfThree() {
+  std::vector<Member> members;
+  for (int dc = 1; dc <= 3; ++dc) {
+    for (char node : {'a', 'b'}) {
+      members.push_back({ReplicaId{static_cast<uint16_t>(members.size() + 1)},
+                         absl::StrCat("dc", dc, "-", std::string(1, node)), absl::StrCat("dc", dc),
+                         absl::StrCat("127.0.0.1:", 7200 + members.size() + 1)});
+    }
+  }
+  return Genesis{
+      .cluster_id = "000102030405060708090a0b0c0d0e0f", .shards = 12, .members = std::move(members)};
 }
 
 Genesis Example() {
@@ -55,12 +69,42 @@ TEST(Genesis, DigestDependsOnWhatTheClusterIsAndNotOnAddresses) {
   other = genesis;
   std::swap(other.members[0].data_centre, other.members[1].data_centre);
   EXPECT_NE(GenesisDigest(other), digest);
+  other = TwoInEachOfThree();
+  other.members[0].name = "another";
+  EXPECT_NE(GenesisDigest(other), GenesisDigest(TwoInEachOfThree()));
 }
 
 TEST(Genesis, DigestOfFormatOneIsGolden) {
   Genesis genesis{.cluster_id = "000102030405060708090a0b0c0d0e0f", .shards = 12, .members = ThreeMembers()};
   for (uint16_t i = 0; i < 3; ++i) genesis.members[i].replica = ReplicaId{static_cast<uint16_t>(i + 1)};
   EXPECT_EQ(GenesisDigest(genesis).hex(), "15925d57c0b88631e02d75f457dfb4259cfd6650607c7f4e54a3958927be71dc");
+}
+
+TEST(Genesis, SeveralNodesInADataCentreAreFormatTwo) {
+  Genesis genesis = TwoInEachOfThree();
+  std::string json = FormatGenesis(genesis);
+  EXPECT_THAT(json, HasSubstr("\"format_version\": 2"));
+  auto again = ParseGenesis(json, "genesis.json");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(*again, genesis);
+  EXPECT_EQ(again->FindNode("dc2-b")->replica, ReplicaId{4});
+  EXPECT_EQ(again->InDataCentre("dc3").size(), 2u);
+  EXPECT_EQ(GenesisDigest(genesis).hex(), "cf77042cc7070f9d7fc26c70abb6d77f0878610129f20c17e44abf4db544b705");
+  EXPECT_THAT(ReadError(absl::StrReplaceAll(json, {{"\"dc2-b\"", "\"dc2-a\""}})), HasSubstr("nodes[3].name"));
+  EXPECT_THAT(ReadError(absl::StrReplaceAll(json, {{"\"number\": 6", "\"number\": 7"}})),
+              HasSubstr("nodes[5].number"));
+}
+
+TEST(Genesis, EachShardBeginsWithOneNodeOfEachDataCentre) {
+  std::vector<std::vector<ReplicaId>> placement = CreationPlacement(TwoInEachOfThree());
+  ASSERT_EQ(placement.size(), 12u);
+  for (const std::vector<ReplicaId>& members : placement) {
+    ASSERT_EQ(members.size(), 3u);
+    for (size_t dc = 0; dc < 3; ++dc) EXPECT_EQ((members[dc].value - 1) / 2, dc);
+  }
+  for (const std::vector<ReplicaId>& members : CreationPlacement(Example())) {
+    EXPECT_EQ(members, (std::vector{ReplicaId{1}, ReplicaId{2}, ReplicaId{3}}));
+  }
 }
 
 TEST(Genesis, ErrorsNameTheKey) {
@@ -82,7 +126,7 @@ TEST(Genesis, ErrorsNameTheKey) {
 
 TEST(Genesis, RefusesANewerFormat) {
   std::string newer =
-      absl::StrReplaceAll(FormatGenesis(Example()), {{"\"format_version\": 1", "\"format_version\": 2"}});
+      absl::StrReplaceAll(FormatGenesis(Example()), {{"\"format_version\": 1", "\"format_version\": 3"}});
   EXPECT_EQ(ParseGenesis(newer, "g").status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
@@ -126,6 +170,29 @@ TEST_F(NodeConfigFile, ResolvesPathsAndDefaults) {
   EXPECT_EQ(setup->config.memory_budget_bytes, size_t{96} << 20);
   EXPECT_EQ(setup->config.api_keys[0].sha256.bytes[31], 0xff);
   EXPECT_EQ(setup->config.log_level, LogLevel::kDebug);
+}
+
+TEST_F(NodeConfigFile, NodesAreNamedWhereADataCentreHasSeveral) {
+  Write("genesis.json", FormatGenesis(TwoInEachOfThree()));
+  EXPECT_THAT(Error(good_), HasSubstr("node: data centre dc2 has several nodes"));
+  auto setup = Load(absl::StrReplaceAll(good_, {{"\"data_centre\": \"dc2\"", "\"node\": \"dc2-b\""}}));
+  ASSERT_TRUE(setup.ok()) << setup.status();
+  EXPECT_EQ(setup->self.replica, ReplicaId{4});
+  EXPECT_EQ(setup->self.data_centre, "dc2");
+  EXPECT_THAT(
+      Error(absl::StrReplaceAll(good_, {{"\"data_centre\"", "\"node\": \"dc3-a\", \"data_centre\""}})),
+      HasSubstr("data_centre: dc3-a is in dc3"));
+}
+
+TEST_F(NodeConfigFile, ANodeThatJoinsStandsInNoCreationDocument) {
+  std::string joiner =
+      absl::StrReplaceAll(good_, {{"\"dc2\"", "\"dc4\", \"node\": \"dc4-a\""},
+                                  {"\"peers\": {", "\"peers\": {\"listen\": \"127.0.0.1:7204\", "}});
+  auto setup = Load(joiner);
+  ASSERT_TRUE(setup.ok()) << setup.status();
+  EXPECT_EQ(setup->self, (Member{ReplicaId{0}, "dc4-a", "dc4", ""}));
+  EXPECT_THAT(Error(absl::StrReplaceAll(joiner, {{"\"listen\": \"127.0.0.1:7204\", ", ""}})),
+              HasSubstr("peers.listen"));
 }
 
 TEST_F(NodeConfigFile, ErrorsNameTheKey) {

@@ -97,7 +97,7 @@ TEST(PeerCodec, KeepsAnEmptyValueApartFromNone) {
 
 TEST(PeerCodec, GreetsAndRejects) {
   FrameWriter writer;
-  PeerHello hello{kPeerProtocol, "0123456789abcdef", ReplicaId{2},
+  PeerHello hello{kPeerProtocol, "0123456789abcdef", ReplicaId{2},      "dc2-a",
                   ReplicaId{3},  Incarnation{41},    0xfeedfacecafebeef};
   PeerReject reject{RejectCode::kOldIncarnation, "older incarnation"};
   writer.AddHello(hello);
@@ -108,6 +108,10 @@ TEST(PeerCodec, GreetsAndRejects) {
   ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
   EXPECT_EQ(frame.hello, hello);
   EXPECT_EQ(frame.reject, reject);
+  writer.AddReject({RejectCode::kGone, "given up"});
+  writer.EndFrame(8);
+  ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
+  EXPECT_EQ(frame.reject->code, RejectCode::kGone);
 }
 
 TEST(PeerCodec, AReaderForgetsThePreviousFrame) {
@@ -139,7 +143,7 @@ TEST(PeerCodec, RefusesGarbageAndBrokenFormats) {
   PeerFrame frame;
   EXPECT_EQ(reader.Decode("garbage", &frame).code(), absl::StatusCode::kInvalidArgument);
   EXPECT_FALSE(reader.Decode("", &frame).ok()) << "an empty frame has no version";
-  EXPECT_FALSE(reader.Decode(std::string("\x08\x02", 2), &frame).ok()) << "an unknown version";
+  EXPECT_FALSE(reader.Decode(std::string("\x08\x03", 2), &frame).ok()) << "an unknown version";
   EXPECT_FALSE(reader.Decode(std::string("\x08\x01\x1a\x00", 4), &frame).ok()) << "a message of no kind";
   EXPECT_FALSE(reader.Decode(std::string("\x08\x01\x1a\x04\x12\x00\x22\x00", 8), &frame).ok())
       << "of two kinds";
@@ -149,7 +153,7 @@ TEST(PeerCodec, RefusesGarbageAndBrokenFormats) {
       << "a short digest";
   EXPECT_FALSE(reader.Decode(std::string("\x08\x01\x1a\x02\x3a\x00", 6), &frame).ok())
       << "an app message without bytes";
-  EXPECT_TRUE(reader.Decode(std::string("\x08\x01", 2), &frame).ok()) << "a sign of life";
+  EXPECT_TRUE(reader.Decode(std::string("\x08\x02", 2), &frame).ok()) << "a sign of life";
 }
 
 TEST(PeerCodec, EveryTruncationIsRefusedOrShorter) {
