@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "base/strong_id.h"
 #include "replication/core/ballot.h"
+#include "replication/core/configuration.h"
 
 namespace paxledger {
 
@@ -29,8 +30,9 @@ struct Command {
 /// The value of a log entry, decoded. Points into the bytes it was decoded from.
 /// Format:  docs/formats.md#envelope
 struct Envelope {
-  Owner owner;           // may use ballot (0, owner) at the next index (consensus.md rules 1 and 5)
-  int64_t stamp_us = 0;  // the proposer's reading of time (transactions.md rule 9)
+  Owner owner;              // may use ballot (0, owner) at the next index (consensus.md rules 1 and 5)
+  int64_t stamp_us = 0;     // the proposer's reading of time (transactions.md rule 9)
+  MembershipChange change;  // rules the indexes after this one (consensus.md rule 16)
   std::vector<Command> commands;
 };
 
@@ -38,12 +40,14 @@ struct Envelope {
 std::string EncodeCommand(MachineId machine, std::string_view bytes);
 
 /// Puts encoded commands behind a head that names `owner` and `stamp_us`.
-std::string EncodeEnvelope(Owner owner, int64_t stamp_us, const std::vector<std::string_view>& commands);
+std::string EncodeEnvelope(Owner owner, int64_t stamp_us, const std::vector<std::string_view>& commands,
+                           const MembershipChange& change = {});
 
 /// The head alone, without the commands; zeros where the value is malformed.
 struct EnvelopeHead {
   Owner owner;
   int64_t stamp_us = 0;
+  MembershipChange change;
 };
 EnvelopeHead PeekEnvelope(std::string_view value);
 

@@ -9,6 +9,7 @@
 #include "base/digest.h"
 #include "base/strong_id.h"
 #include "replication/core/ballot.h"
+#include "replication/core/configuration.h"
 #include "replication/core/envelope.h"
 
 namespace paxledger {
@@ -79,6 +80,19 @@ struct ForwardedCommands {
   std::vector<SharedBytes> commands;  // encoded `Command`s, see replication/core/envelope.h
 };
 
+/// What a node says of one shard that it hosts, so that others find it and know how far it is.
+struct ShardNotice {
+  ShardId shard;
+  Configuration members;  // in force after `applied`
+  LogIndex applied;
+  Owner owner;  // of the index after `applied`
+};
+
+/// Sent when a connection stands, when something of it changes, and now and then.
+struct Notices {
+  std::vector<ShardNotice> shards;
+};
+
 /// A message of a layer above; opaque here.
 struct AppMessage {
   uint32_t machine = 0;
@@ -86,6 +100,6 @@ struct AppMessage {
 };
 
 using PeerMessage = std::variant<PaxosMessage, FetchRequest, FetchAnswer, BarrierRequest, BarrierAnswer,
-                                 ForwardedCommands, AppMessage>;
+                                 ForwardedCommands, Notices, AppMessage>;
 
 }  // namespace paxledger

@@ -95,6 +95,18 @@ struct HeadWriter {
       values.push_back(*command);
     }
   }
+  void operator()(const Notices& m) const {
+    wire::Notices& to = *head.mutable_notices();
+    for (const ShardNotice& notice : m.shards) {
+      wire::Notice& one = *to.add_shards();
+      one.set_shard(notice.shard.value);
+      one.set_since(notice.members.since.value);
+      for (ReplicaId member : notice.members.members) one.add_members(member.value);
+      one.set_applied(notice.applied.value);
+      one.set_owner(notice.owner.replica.value);
+      one.set_owner_incarnation(notice.owner.incarnation.value);
+    }
+  }
   void operator()(const AppMessage& m) const {
     head.mutable_app()->set_machine(m.machine);
     values.push_back(m.bytes);
@@ -172,6 +184,31 @@ bool Read(const wire::ForwardedCommands& head, wire::Message& from, ForwardedCom
   return true;
 }
 
+bool ReadNotice(const wire::Notice& from, ShardNotice* to) {
+  if (from.shard() >= limits::kShardsMax || from.owner() > UINT16_MAX) return false;
+  if (from.members_size() == 0 || from.members_size() > static_cast<int>(limits::kReplicasMax)) return false;
+  to->shard.value = from.shard();
+  to->members.since.value = from.since();
+  for (uint32_t member : from.members()) {
+    ReplicaId id{static_cast<uint16_t>(member)};
+    bool in_order = to->members.members.empty() || to->members.members.back() < id;
+    if (member == 0 || member > UINT16_MAX || !in_order) return false;
+    to->members.members.push_back(id);
+  }
+  to->applied.value = from.applied();
+  to->owner.replica.value = static_cast<uint16_t>(from.owner());
+  to->owner.incarnation.value = from.owner_incarnation();
+  return true;
+}
+
+bool Read(const wire::Notices& head, wire::Message&, Notices* to) {
+  to->shards.resize(static_cast<size_t>(head.shards_size()));
+  for (int i = 0; i < head.shards_size(); ++i) {
+    if (!ReadNotice(head.shards(i), &to->shards[static_cast<size_t>(i)])) return false;
+  }
+  return true;
+}
+
 bool Read(const wire::App& head, wire::Message& from, AppMessage* to) {
   to->machine = head.machine();
   if (from.values_size() != 1) return false;
@@ -184,7 +221,7 @@ bool ReadAs(const Head& head, wire::Message& from, std::vector<PeerMessage>* out
   PeerMessage& message = out->emplace_back(std::in_place_type<To>);
   To& to = std::get<To>(message);
   if (!Read(head, from, &to)) return false;
-  if constexpr (!std::is_same_v<To, AppMessage>) {
+  if constexpr (!std::is_same_v<To, AppMessage> && !std::is_same_v<To, Notices>) {
     if (to.shard.value >= limits::kShardsMax) return false;
   }
   return true;
@@ -193,7 +230,7 @@ bool ReadAs(const Head& head, wire::Message& from, std::vector<PeerMessage>* out
 bool ReadMessage(wire::Message& from, std::vector<PeerMessage>* out) {
   int kinds = from.has_paxos() + from.has_fetch_request() + from.has_fetch_answer() +
               from.has_barrier_request() + from.has_barrier_answer() + from.has_forwarded_commands() +
-              from.has_app();
+              from.has_app() + from.has_notices();
   if (kinds != 1) return false;
   if (from.has_paxos()) return ReadAs<PaxosMessage>(from.paxos(), from, out);
   if (from.has_fetch_request()) return ReadAs<FetchRequest>(from.fetch_request(), from, out);
@@ -201,6 +238,7 @@ bool ReadMessage(wire::Message& from, std::vector<PeerMessage>* out) {
   if (from.has_barrier_request()) return ReadAs<BarrierRequest>(from.barrier_request(), from, out);
   if (from.has_barrier_answer()) return ReadAs<BarrierAnswer>(from.barrier_answer(), from, out);
   if (from.has_forwarded_commands()) return ReadAs<ForwardedCommands>(from.forwarded_commands(), from, out);
+  if (from.has_notices()) return ReadAs<Notices>(from.notices(), from, out);
   return ReadAs<AppMessage>(from.app(), from, out);
 }
 
