@@ -5,7 +5,9 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/bytes.h"
 #include "base/check.h"
 
@@ -21,6 +23,14 @@ std::string LogKey(ShardId shard, LogIndex index) {
   AppendBigEndian64(&key, index.value);
   return key;
 }
+
+// Zero-padded, so that the rows of a shard stand in order of `since`.
+std::string MembersName(ShardId shard, LogIndex since) {
+  return absl::StrFormat("members/%d/%020d", shard.value, since.value);
+}
+std::string MembersEnd(ShardId shard) {
+  return absl::StrFormat("members/%d0", shard.value);
+}  // '0' follows '/'
 
 std::string ChosenName(ShardId shard) { return absl::StrCat("chosen/", shard.value); }
 
@@ -55,10 +65,28 @@ void LogStore::Add(ShardId shard, const RecordWrite& write, EngineBatch& batch) 
   writer.Raw(value);
   batch.Add(EngineBatch::Put{Table::kLog, std::move(key), std::move(row)});
   AddChosenThrough(shard, write.chosen_through, batch);
+  if (write.members.has_value()) AddConfiguration(shard, *write.members, batch);
 }
 
 void LogStore::AddChosenThrough(ShardId shard, LogIndex chosen, EngineBatch& batch) {
   AddNumber(ChosenName(shard), chosen.value, batch);
+}
+
+void LogStore::AddConfiguration(ShardId shard, const Configuration& members, EngineBatch& batch) {
+  std::string name = MembersName(shard, members.since);
+  std::string row;
+  ByteWriter writer(&row);
+  writer.Varint(members.members.size());
+  for (ReplicaId member : members.members) writer.U16(member.value);
+  writer.U64(Checksum64(absl::StrCat(name, "=", row)));
+  batch.Add(EngineBatch::Put{Table::kMeta, std::move(name), std::move(row)});
+}
+
+void LogStore::AddRemoval(ShardId shard, EngineBatch& batch) {
+  batch.Add(EngineBatch::DeleteRange{Table::kLog, LogKey(shard, LogIndex{0}),
+                                     LogKey(ShardId{shard.value + 1}, LogIndex{0})});
+  batch.Add(EngineBatch::DeleteRange{Table::kMeta, MembersName(shard, LogIndex{0}), MembersEnd(shard)});
+  AddChosenThrough(shard, LogIndex{0}, batch);
 }
 
 void LogStore::AddNumber(std::string_view name, uint64_t number, EngineBatch& batch) {
@@ -112,6 +140,29 @@ absl::StatusOr<SharedBytes> LogStore::ReadValue(ShardId shard, LogIndex index) c
   return decoded->value;
 }
 
+absl::StatusOr<Configuration> LogStore::ReadConfiguration(ShardId shard, LogIndex chosen,
+                                                          Configuration first) const {
+  Configuration newest = std::move(first);
+  std::unique_ptr<EngineCursor> rows =
+      engine_.Scan(Table::kMeta, MembersName(shard, LogIndex{0}), MembersName(shard, Next(chosen)));
+  for (; rows->valid(); rows->Next()) {
+    std::string_view name = rows->key();
+    ByteReader reader(rows->value());
+    Configuration read;
+    uint64_t count = reader.Varint();
+    for (uint64_t i = 0; i < count && reader.ok(); ++i) read.members.push_back(ReplicaId{reader.U16()});
+    std::string_view covered = rows->value().substr(0, rows->value().size() - reader.remaining());
+    uint64_t checksum = reader.U64();
+    if (!reader.AtEnd() || checksum != Checksum64(absl::StrCat(ToAbsl(name), "=", ToAbsl(covered))) ||
+        !absl::SimpleAtoi(ToAbsl(name.substr(name.rfind('/') + 1)), &read.since.value)) {
+      return absl::DataLossError(absl::StrCat("the row '", ToAbsl(name), "' of the meta table is damaged"));
+    }
+    newest = std::move(read);
+  }
+  if (!rows->status().ok()) return rows->status();
+  return newest;
+}
+
 absl::Status LogStore::RecoverChosenTail(ShardId shard, LogIndex known, const Digest& genesis,
                                          RecoveredLog* log) const {
   log->chosen = known;
@@ -125,13 +176,17 @@ absl::Status LogStore::RecoverChosenTail(ShardId shard, LogIndex known, const Di
   return absl::OkStatus();
 }
 
-absl::StatusOr<RecoveredLog> LogStore::Recover(ShardId shard, LogIndex applied, const Digest& genesis) const {
+absl::StatusOr<RecoveredLog> LogStore::Recover(ShardId shard, LogIndex applied, const Digest& genesis,
+                                               Configuration first) const {
   absl::StatusOr<uint64_t> known = ReadNumber(ChosenName(shard));
   if (!known.ok()) return known.status();
   RecoveredLog log;
   LogIndex chosen = std::max(LogIndex{*known}, applied);
   absl::Status tail = RecoverChosenTail(shard, chosen, genesis, &log);
   if (!tail.ok()) return tail;
+  absl::StatusOr<Configuration> members = ReadConfiguration(shard, chosen, std::move(first));
+  if (!members.ok()) return members.status();
+  log.members = *std::move(members);
   std::unique_ptr<EngineCursor> rows = engine_.Scan(Table::kLog, LogKey(shard, Next(log.chosen)),
                                                     LogKey(ShardId{shard.value + 1}, LogIndex{0}));
   for (; rows->valid(); rows->Next()) {
@@ -139,8 +194,10 @@ absl::StatusOr<RecoveredLog> LogStore::Recover(ShardId shard, LogIndex applied, 
     absl::StatusOr<DecodedRow> row = Decode(rows->key(), rows->value());
     if (!row.ok()) return Damaged(shard, index, row.status().message());
     if (row->chosen && index == Next(log.chosen) && log.above.empty() && row->value != nullptr) {
+      EnvelopeHead head = PeekEnvelope(*row->value);
       log.chosen = index;
-      log.owner = PeekEnvelope(*row->value).owner;
+      log.owner = head.owner;
+      if (std::optional<Configuration> next = Changed(log.members, head.change, index)) log.members = *next;
       log.digest = Sha256(*row->value);
       continue;
     }

@@ -22,6 +22,7 @@ struct RecoveredLog {
   LogIndex chosen;
   Owner owner;             // after `chosen`
   Digest digest;           // of the value at `chosen`
+  Configuration members;   // in force after `chosen`
   std::vector<Row> above;  // records above `chosen`, in order
 };
 
@@ -35,10 +36,15 @@ class LogStore {
   /// Appends the row of `write`, and what is known chosen, to `batch`.
   static void Add(ShardId shard, const RecordWrite& write, EngineBatch& batch);
   static void AddChosenThrough(ShardId shard, LogIndex chosen, EngineBatch& batch);
+  static void AddConfiguration(ShardId shard, const Configuration& members, EngineBatch& batch);
+  /// Removes every row of the shard: its log, its configurations, and its machine's rows, which all begin with its number.
+  static void AddRemoval(ShardId shard, EngineBatch& batch);
 
-  /// `applied`: everything up to there is chosen, whatever the row of the chosen index says.
+  /// `applied`: everything up to there is chosen, whatever the row of the chosen index says. `genesis` and `first` are the
+  /// value and the configuration at index 0.
   /// Errors: kDataLoss  a row is damaged or missing
-  absl::StatusOr<RecoveredLog> Recover(ShardId shard, LogIndex applied, const Digest& genesis) const;
+  absl::StatusOr<RecoveredLog> Recover(ShardId shard, LogIndex applied, const Digest& genesis,
+                                       Configuration first) const;
 
   /// Errors: kNotFound  nothing at this index
   ///         kDataLoss  the row is damaged
@@ -55,6 +61,7 @@ class LogStore {
     SharedBytes value;
   };
   static absl::StatusOr<DecodedRow> Decode(std::string_view key, std::string_view row);
+  absl::StatusOr<Configuration> ReadConfiguration(ShardId shard, LogIndex chosen, Configuration first) const;
   absl::Status RecoverChosenTail(ShardId shard, LogIndex known, const Digest& genesis,
                                  RecoveredLog* log) const;
 

@@ -12,9 +12,9 @@ Replica::Replica(ReplicaOptions options, ReplicaPorts ports)
     : state_(std::make_unique<State>(std::move(options), ports)) {}
 Replica::~Replica() = default;
 
-absl::Status Replica::Recover(const std::function<StateMachine&(ShardId)>& machine,
+absl::Status Replica::Recover(std::function<StateMachine&(ShardId)> machine,
                               absl::AnyInvocable<void()> ready) {
-  return state_->Recover(machine, std::move(ready));
+  return state_->Recover(std::move(machine), std::move(ready));
 }
 Incarnation Replica::incarnation() const { return state_->incarnation; }
 
@@ -28,6 +28,21 @@ Task<absl::StatusOr<LogIndex>> Replica::ReadBarrier(ShardId shard, Deadline dead
 }
 
 bool Replica::HasQuorum() const { return state_->HasQuorum(); }
+bool Replica::Hosts(ShardId shard) const { return state_->Hosts(shard); }
+std::vector<ShardId> Replica::Hosted() const { return state_->Hosted(); }
+Configuration Replica::MembersOf(ShardId shard) const { return state_->MembersOf(shard); }
+std::vector<ReplicaId> Replica::HostsOf(ShardId shard) const { return state_->HostsOf(shard); }
+std::optional<LogIndex> Replica::DurableAt(ShardId shard, ReplicaId replica) const {
+  return state_->DurableAt(shard, replica);
+}
+void Replica::Host(ShardId shard) { state_->Host(shard); }
+void Replica::Drop(ShardId shard, absl::AnyInvocable<void()> done) { state_->Drop(shard, std::move(done)); }
+absl::Status Replica::ChangeMembers(ShardId shard, const MembershipChange& change) {
+  return state_->ChangeMembers(shard, change);
+}
+void Replica::SetNodes(std::vector<ReplicaId> nodes, std::vector<ReplicaId> near) {
+  state_->SetNodes(std::move(nodes), std::move(near));
+}
 ShardStatus Replica::Status(ShardId shard) const { return state_->Status(shard); }
 absl::StatusOr<SharedBytes> Replica::ReadEntry(ShardId shard, LogIndex index) const {
   return state_->ReadEntry(shard, index);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "base/random.h"
 #include "base/strong_id.h"
 #include "base/task.h"
+#include "replication/core/configuration.h"
 #include "replication/core/envelope.h"
 #include "replication/core/message.h"
 #include "replication/core/state_machine.h"
@@ -25,8 +27,10 @@ namespace paxledger {
 
 struct ReplicaOptions {
   ReplicaId self;
-  std::vector<ReplicaId> members;  // of every shard, `self` among them; one per data centre
+  std::vector<ReplicaId> members;  // all nodes of the creation document
   uint32_t shards = 0;
+  std::vector<std::vector<ReplicaId>>
+      placement;  // by shard: its members at index 0, sorted; empty: `members`
   /// SHA-256 of the creation document: the value at index 0 of every shard (consensus.md rule 6).
   Digest genesis;
 };
@@ -41,11 +45,15 @@ struct ReplicaPorts {
   Metrics* metrics = nullptr;
 };
 
+/// Of a shard that is not hosted here: as last heard of it.
 struct ShardStatus {
   LogIndex chosen;        // known chosen and applied
+  LogIndex durable;       // ...and durable
   LogIndex highest_seen;  // the highest index that any peer is known to hold
   Owner owner;            // of the next index
-  bool voting = true;     // false: lost data was noticed (consensus.md rule 18)
+  Configuration members;  // in force for the next index
+  bool hosted = false;
+  bool voting = true;  // false: lost data was noticed (consensus.md rule 18)
 };
 
 /// The driver of a node's shards: feeds events to the pure core, carries out its effects in their order, routes commands
@@ -58,10 +66,11 @@ class Replica : public TransportListener {
   ~Replica() override;
 
   /// Reads the log, replays what the machines have not applied, and takes a new incarnation. Call once. `machine(shard)`
-  /// gives the state machine of a shard, recovered already. `ready` is called on the strand when the incarnation is
+  /// gives the state machine of a shard, recovered already; it is called for the shards that are hosted here, and again for
+  /// each that `Host` adds. `ready` is called on the strand when the incarnation is
   /// durable: only then may the transport start (consensus.md rule 1).
   /// Errors: kDataLoss  a row of the log is damaged or missing: nothing was started, `ready` is not called
-  [[nodiscard]] absl::Status Recover(const std::function<StateMachine&(ShardId)>& machine,
+  [[nodiscard]] absl::Status Recover(std::function<StateMachine&(ShardId)> machine,
                                      absl::AnyInvocable<void()> ready);
   /// The number of this process among those of its replica, above a few random bits: so two processes that start from the
   /// same disk image differ. Valid after Recover.
@@ -80,8 +89,31 @@ class Replica : public TransportListener {
   /// Errors: kDeadlineExceeded, kUnavailable; nothing happened
   Task<absl::StatusOr<LogIndex>> ReadBarrier(ShardId shard, Deadline deadline);
 
-  /// A majority of replicas, this one among them, answered within the last second.
+  /// A majority of the members of every shard that is hosted here was heard within the last second, and of every other
+  /// shard at least one.
   bool HasQuorum() const;
+
+  // Who hosts what (ADR 0008).
+  /// A replica of the shard is here: a member, a learner, or one that left.
+  bool Hosts(ShardId shard) const;
+  std::vector<ShardId> Hosted() const;
+  /// In force for the next index as known here, or as last heard.
+  Configuration MembersOf(ShardId shard) const;
+  /// Nodes to turn to for a shard, best first: those that are up, of the own data centre, its owner. Not this one.
+  std::vector<ReplicaId> HostsOf(ShardId shard) const;
+  /// Everything up to there is durable at `replica`, as it last said.
+  std::optional<LogIndex> DurableAt(ShardId shard, ReplicaId replica) const;
+  /// Hosts a learner of the shard from now on, also after a restart; where it is hosted already nothing happens.
+  void Host(ShardId shard);
+  /// Removes the replica of a shard that this node is no member of, with all its rows; `done` when they are gone, durably.
+  /// The caller has seen that a majority of the members durably holds everything up to the change (consensus.md rule 16).
+  void Drop(ShardId shard, absl::AnyInvocable<void()> done);
+  /// Proposes a change of members through this replica. Best effort: watch `MembersOf`.
+  /// Errors: kFailedPrecondition  this replica does not vote in the shard, or the change is for another configuration
+  [[nodiscard]] absl::Status ChangeMembers(ShardId shard, const MembershipChange& change);
+  /// All nodes that there are, and those of the own data centre.
+  void SetNodes(std::vector<ReplicaId> nodes, std::vector<ReplicaId> near);
+
   ShardStatus Status(ShardId shard) const;
   /// The value chosen at `index` from the log. kNotFound: not chosen here (yet).
   absl::StatusOr<SharedBytes> ReadEntry(ShardId shard, LogIndex index) const;

@@ -14,6 +14,7 @@ void Replica::State::OnPeerUp(ReplicaId peer, Incarnation peer_incarnation) {
   UpdateHealth();
   if (!ready_) return;
   for (Shard& shard : shards_) Step(shard, event::PeerUp{peer});
+  SendNotices(peer);
 }
 
 // Rule 18: what one shard noticed holds for the whole disk, and for every process that starts from it.
@@ -72,24 +73,41 @@ void Replica::State::AdmitPeer(ReplicaId peer, Incarnation peer_incarnation,
 
 ShardStatus Replica::State::Status(ShardId id) const {
   const Shard& shard = At(id);
-  return {shard.applied, shard.log->highest_seen(), shard.log->owner(), shard.log->voting()};
+  ShardStatus status;
+  status.members = MembersOf(id);
+  status.owner = shard.heard.owner;
+  if (shard.log == nullptr) return status;
+  status.hosted = true;
+  status.chosen = shard.applied;
+  status.durable = shard.durable;
+  status.highest_seen = shard.log->highest_seen();
+  status.owner = shard.log->owner();
+  status.voting = shard.log->voting();
+  return status;
+}
+
+// Rule 14: members that are up, with the incarnation last heard from them.
+std::vector<Owner> Replica::State::HeirsOf(const Configuration& members) const {
+  std::vector<Owner> heirs;
+  for (const auto& [id, peer] : peers_) {
+    if (members.Contains(id) && ports.transport->IsUp(id)) heirs.push_back({id, peer.incarnation});
+  }
+  return heirs;
 }
 
 void Replica::State::HandOver() {
   size_t turn = 0;
   for (Shard& shard : shards_) {
-    if (!shard.log->owns_next()) continue;
-    std::vector<Owner> heirs;
-    for (const auto& [id, peer] : peers_) {
-      if (ports.transport->IsUp(id)) heirs.push_back({id, peer.incarnation});
-    }
-    if (heirs.empty()) return;
+    if (shard.log == nullptr || !shard.log->owns_next()) continue;
+    std::vector<Owner> heirs = HeirsOf(shard.log->configuration());
+    if (heirs.empty()) continue;
     Step(shard, event::HandOver{heirs[turn++ % heirs.size()]});
   }
 }
 
 bool Replica::State::Idle() const {
   for (const Shard& shard : shards_) {
+    if (shard.log == nullptr) continue;
     if (!shard.log->idle() || !shard.proposals.empty() || !shard.to_apply.empty()) return false;
   }
   return forwards_.empty();

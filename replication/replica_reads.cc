@@ -12,14 +12,20 @@ constexpr int64_t kBarrierTickUs = 5'000;
 }  // namespace
 
 std::optional<LogIndex> Replica::State::OwnBarrierAnswer(const Shard& shard) const {
-  if (!shard.log->voting()) return std::nullopt;
+  if (!shard.log->may_vote()) return std::nullopt;
   return shard.log->HighestDurable();
+}
+
+Barrier::Local Replica::State::LocalOf(const Shard& shard) const {
+  return {shard.log->configuration(), OwnBarrierAnswer(shard), shard.applied, ports.clock->MonotonicMicros()};
 }
 
 void Replica::State::RunBarrier(Shard& shard, BarrierEffects effects) {
   if (effects.broadcast.has_value()) {
     shard.barrier_sent_at_us = ports.clock->MonotonicMicros();
-    for (const auto& [peer, unused] : peers_) ports.transport->Send(peer, *effects.broadcast);
+    for (ReplicaId member : shard.log->configuration().members) {
+      if (member != options.self) ports.transport->Send(member, *effects.broadcast);
+    }
     FlushSoon();
   }
   for (ReadTicket ticket : effects.ready) AnswerRead(ticket, shard.applied);
@@ -35,12 +41,23 @@ void Replica::State::AnswerRead(ReadTicket ticket, absl::StatusOr<LogIndex> resu
   WaitingRead read = std::move(it->second);
   reads_.erase(it);
   ports.executor->Cancel(read.timer);
-  At(read.shard).barrier->Cancel(ticket);
+  if (At(read.shard).barrier != nullptr) At(read.shard).barrier->Cancel(ticket);
   read.done.Set(std::move(result));
 }
 
+void Replica::State::FailReadsOf(ShardId shard) {
+  std::vector<ReadTicket> tickets;
+  for (const auto& [ticket, read] : reads_) {
+    if (read.shard == shard) tickets.push_back(ticket);
+  }
+  for (ReadTicket ticket : tickets)
+    AnswerRead(ticket, absl::UnavailableError("the shard is not hosted here"));
+}
+
 Task<absl::StatusOr<LogIndex>> Replica::State::ReadBarrier(ShardId id, Deadline deadline) {
-  if (!HasQuorum()) co_return absl::UnavailableError("no majority of data centres was heard for a second");
+  if (!Hosts(id)) co_return absl::UnavailableError("the shard is not hosted here");
+  if (!HasQuorum(At(id)))
+    co_return absl::UnavailableError("no majority of data centres was heard for a second");
   int64_t now_us = ports.clock->MonotonicMicros();
   if (deadline.Passed(now_us))
     co_return absl::DeadlineExceededError("the deadline passed before the read began");
@@ -51,7 +68,7 @@ Task<absl::StatusOr<LogIndex>> Replica::State::ReadBarrier(ShardId id, Deadline 
   });
   reads_.emplace(ticket, WaitingRead{done, id, timer});
   Shard& shard = At(id);
-  RunBarrier(shard, shard.barrier->Read(ticket, OwnBarrierAnswer(shard), shard.applied, now_us));
+  RunBarrier(shard, shard.barrier->Read(ticket, LocalOf(shard)));
   absl::StatusOr<LogIndex> index = co_await done;
   co_return index;
 }

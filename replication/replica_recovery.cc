@@ -8,8 +8,9 @@
 
 namespace paxledger {
 
-absl::Status Replica::State::Recover(const std::function<StateMachine&(ShardId)>& machine,
+absl::Status Replica::State::Recover(std::function<StateMachine&(ShardId)> machine,
                                      absl::AnyInvocable<void()> ready) {
+  machine_of_ = std::move(machine);
   absl::StatusOr<uint64_t> gone = store_.ReadNumber(kRetiredName);
   if (!gone.ok()) return gone.status();
   if (*gone != 0) {
@@ -28,10 +29,11 @@ absl::Status Replica::State::Recover(const std::function<StateMachine&(ShardId)>
     if (!seen.ok()) return seen.status();
     admitted_[id] = *seen;
   }
-  shards_.resize(options.shards);
-  for (uint32_t i = 0; i < options.shards; ++i) {
-    shards_[i].id = ShardId{i};
-    absl::Status status = RecoverShard(shards_[i], machine(ShardId{i}));
+  for (Shard& shard : shards_) {
+    absl::StatusOr<bool> hosted = WasHosted(shard);
+    if (!hosted.ok()) return hosted.status();
+    if (!*hosted) continue;
+    absl::Status status = RecoverShard(shard);
     if (!status.ok()) return status;
   }
   EngineBatch batch;
@@ -44,15 +46,30 @@ absl::Status Replica::State::Recover(const std::function<StateMachine&(ShardId)>
   return absl::OkStatus();
 }
 
-absl::Status Replica::State::RecoverShard(Shard& shard, StateMachine& machine) {
-  shard.machine = &machine;
-  shard.applied = machine.applied();
-  absl::StatusOr<RecoveredLog> log = store_.Recover(shard.id, shard.applied, options.genesis);
+// Until an operator's wish says otherwise, the creation document does.
+absl::StatusOr<bool> Replica::State::WasHosted(const Shard& shard) const {
+  absl::StatusOr<uint64_t> said = store_.ReadNumber(HostName(shard.id));
+  if (!said.ok()) return said.status();
+  const std::vector<ReplicaId>& first = shard.heard.members.members;
+  if (*said == 0) return std::binary_search(first.begin(), first.end(), options.self);
+  return *said == kHosted;
+}
+
+absl::Status Replica::State::RecoverShard(Shard& shard) {
+  const std::vector<ReplicaId> first =
+      options.placement.empty() ? options.members : options.placement[shard.id.value];
+  ++shard.life;
+  shard.machine = &machine_of_(shard.id);
+  shard.applied = shard.machine->applied();
+  absl::StatusOr<RecoveredLog> log =
+      store_.Recover(shard.id, shard.applied, options.genesis, Configuration{LogIndex{}, first});
   if (!log.ok()) return log.status();
   shard.log = std::make_unique<ShardLog>(
-      ShardLogOptions{shard.id, options.self, incarnation, options.members, options.genesis}, *ports.random);
-  shard.barrier = std::make_unique<Barrier>(shard.id, options.members.size());
-  shard.log->RestoreChosen(log->chosen, log->owner, log->digest);
+      ShardLogOptions{shard.id, options.self, incarnation, first, options.genesis}, *ports.random);
+  shard.barrier = std::make_unique<Barrier>(shard.id);
+  shard.log->RestoreChosen(log->chosen, log->owner, log->digest, std::move(log->members));
+  shard.durable = log->chosen;
+  UpdateHealthOf(shard);
   for (RecoveredLog::Row& row : log->above) {
     shard.log->RestoreRecord(row.index, row.record, std::move(row.value));
   }

@@ -16,8 +16,9 @@ constexpr int64_t kHeardWithinUs = 1'000'000;  // api.md: no majority heard for 
 
 absl::Status Replica::State::Submit(ShardId shard, MachineId machine, std::string_view bytes, Urgency urgency,
                                     uint32_t attempt) {
-  if (!HasQuorum()) return absl::UnavailableError("no majority of data centres was heard for a second");
-  if (At(shard).log->queued_bytes() > limits::kShardQueueBytesMax) {
+  if (!HasQuorum(At(shard)))
+    return absl::UnavailableError("no majority of data centres was heard for a second");
+  if (Hosts(shard) && At(shard).log->queued_bytes() > limits::kShardQueueBytesMax) {
     return absl::ResourceExhaustedError("the proposal queue of the shard is full");
   }
   PendingCommand command;
@@ -30,12 +31,25 @@ absl::Status Replica::State::Submit(ShardId shard, MachineId machine, std::strin
 
 void Replica::State::Route(ShardId id, PendingCommand command, uint32_t attempt) {
   Shard& shard = At(id);
-  ReplicaId to = ChooseProposer(id, shard.log->owner(), health_, options.self, attempt);
+  if (shard.log == nullptr || !shard.log->may_vote()) return RouteElsewhere(id, std::move(command), attempt);
+  ReplicaId to = ChooseProposer(id, shard.log->owner(), shard.health, options.self, attempt);
   if (to == options.self || command.hops >= kHopsMax) {
     shard.proposals.push_back(std::move(command));
   } else {
     Forward(to, id, std::move(command));
   }
+}
+
+// From here nothing can be proposed. What went in a circle is dropped: whoever waits for it submits it again.
+void Replica::State::RouteElsewhere(ShardId id, PendingCommand command, uint32_t attempt) {
+  if (command.hops >= kHopsMax) return;
+  const Shard& shard = At(id);
+  Owner owner = shard.log == nullptr ? shard.heard.owner : shard.log->owner();
+  std::vector<ReplicaId> hosts = HostsOf(id);
+  if (hosts.empty()) return;
+  bool to_owner = attempt == 0 && std::find(hosts.begin(), hosts.end(), owner.replica) != hosts.end() &&
+                  ports.transport->IsUp(owner.replica);
+  Forward(to_owner ? owner.replica : hosts[attempt % hosts.size()], id, std::move(command));
 }
 
 void Replica::State::Forward(ReplicaId to, ShardId shard, PendingCommand command) {
@@ -51,23 +65,50 @@ void Replica::State::Forward(ReplicaId to, ShardId shard, PendingCommand command
 void Replica::State::UpdateHealth() {
   int64_t now_us = ports.clock->MonotonicMicros();
   bool lost = false;
+  bool changed = false;
   for (MemberHealth& member : health_) {
-    if (member.replica == options.self) continue;
     MemberHealth before = member;
     member.up = ports.transport->IsUp(member.replica);
     member.suspected = now_us - peers_.at(member.replica).heard_at_us > kSuspectAfterUs;
+    changed = changed || before.up != member.up || before.suspected != member.suspected;
     lost = lost || (before.up && !member.up) || (member.up && !before.suspected && member.suspected);
+  }
+  if (changed) {
+    for (Shard& shard : shards_) {
+      if (shard.log != nullptr) UpdateHealthOf(shard);
+    }
   }
   if (lost && peer_lost_handler) peer_lost_handler();
 }
 
-bool Replica::State::HasQuorum() const {
-  int64_t now_us = ports.clock->MonotonicMicros();
-  size_t heard = 1;
-  for (const auto& [id, peer] : peers_) {
-    if (peer.heard_at_us != 0 && now_us - peer.heard_at_us <= kHeardWithinUs) ++heard;
+void Replica::State::UpdateHealthOf(Shard& shard) {
+  shard.health.clear();
+  shard.health_of = shard.log->configuration().since;
+  for (ReplicaId member : shard.log->configuration().members) {
+    MemberHealth health{member, member == options.self, false};
+    for (const MemberHealth& known : health_) {
+      if (known.replica == member) health = known;
+    }
+    shard.health.push_back(health);
   }
-  return ready_ && heard >= options.members.size() / 2 + 1;
+}
+
+bool Replica::State::HeardLately(ReplicaId id) const {
+  if (id == options.self) return true;
+  auto it = peers_.find(id);
+  if (it == peers_.end() || it->second.heard_at_us == 0) return false;
+  return ports.clock->MonotonicMicros() - it->second.heard_at_us <= kHeardWithinUs;
+}
+
+bool Replica::State::HasQuorum(const Shard& shard) const {
+  const Configuration& members = shard.log == nullptr ? shard.heard.members : shard.log->configuration();
+  size_t heard = 0;
+  for (ReplicaId member : members.members) heard += HeardLately(member) ? 1 : 0;
+  return ready_ && heard >= (shard.log == nullptr ? 1 : members.majority());
+}
+
+bool Replica::State::HasQuorum() const {
+  return std::all_of(shards_.begin(), shards_.end(), [this](const Shard& shard) { return HasQuorum(shard); });
 }
 
 }  // namespace paxledger

@@ -22,9 +22,17 @@ Replica::State::State(ReplicaOptions replica_options, ReplicaPorts replica_ports
       commit_us(kCommitStartUs),
       store_(*ports.engine) {
   std::sort(options.members.begin(), options.members.end());
+  Check(options.placement.empty() || options.placement.size() == options.shards,
+        "the creation document places every shard");
   for (ReplicaId member : options.members) {
-    if (member != options.self) peers_[member];
-    health_.push_back({member, member == options.self, false});
+    if (member == options.self) continue;
+    peers_[member];
+    health_.push_back({member, false, false});
+  }
+  shards_.resize(options.shards);
+  for (uint32_t i = 0; i < options.shards; ++i) {
+    shards_[i].id = ShardId{i};
+    shards_[i].heard.members.members = options.placement.empty() ? options.members : options.placement[i];
   }
   if (ports.metrics != nullptr) {
     entries_ = &ports.metrics->counter("paxledger_log_entries_total");
@@ -53,12 +61,13 @@ Moment Replica::State::Now() const {
 }
 
 void Replica::State::Step(Shard& shard, const ShardLogEvent& event) {
+  if (shard.log == nullptr) return;
   Effects effects = shard.log->Step(event, Now());
   Check(effects.fatal.empty(),
         effects.fatal);  // rule 8: nothing that this process holds can be trusted any more
   for (const RecordWrite& write : effects.persist) {
     LogStore::Add(shard.id, write, batch_);
-    batch_persisted_.push_back({shard.id, event::Persisted{write.index, write.serial}});
+    batch_persisted_.push_back({shard.id, shard.life, event::Persisted{write.index, write.serial}});
     if (write.record.accepted.replica() == options.self && shard.proposed_at_us == 0) {
       shard.proposed_at_us = ports.clock->MonotonicMicros();
     }
@@ -73,6 +82,7 @@ void Replica::State::Step(Shard& shard, const ShardLogEvent& event) {
   // The least: a busy shard must not push the tick of a barrier, or of a retransmission, away for ever.
   shard.wake_at_us = std::min(shard.wake_at_us, effects.wake_at_us);
   if (!shard.log->voting() && !retired_) Retire([] {});
+  if (shard.health_of != shard.log->configuration().since) TellOfChange(shard);
   FlushSoon();
 }
 
@@ -84,6 +94,7 @@ void Replica::State::Handle(ReplicaId from, PaxosMessage& message) {
 void Replica::State::Handle(ReplicaId from, FetchRequest& request) {
   if (!ready_ || request.shard.value >= shards_.size()) return;
   const Shard& shard = At(request.shard);
+  if (shard.log == nullptr) return;
   FetchAnswer answer;
   answer.shard = request.shard;
   size_t bytes = 0;
@@ -100,12 +111,16 @@ void Replica::State::Handle(ReplicaId from, FetchRequest& request) {
 
 void Replica::State::Handle(ReplicaId, FetchAnswer& answer) {
   if (!ready_ || answer.shard.value >= shards_.size()) return;
-  Step(At(answer.shard), event::Learned{std::move(answer.entries)});
+  Shard& shard = At(answer.shard);
+  Step(shard, event::Learned{std::move(answer.entries)});
+  if (shard.learn_at_us != INT64_MAX)
+    Learn(shard, ports.clock->MonotonicMicros());  // the next piece, at once
 }
 
 void Replica::State::Handle(ReplicaId from, BarrierRequest& request) {
   if (!ready_ || request.shard.value >= shards_.size()) return;
   const Shard& shard = At(request.shard);
+  if (shard.log == nullptr) return;
   std::optional<LogIndex> own = OwnBarrierAnswer(shard);
   if (!own.has_value()) return;
   ports.transport->Send(from, BarrierAnswer{request.shard, request.round, *own, shard.log->chosen()});
@@ -113,17 +128,14 @@ void Replica::State::Handle(ReplicaId from, BarrierRequest& request) {
 
 void Replica::State::Handle(ReplicaId from, BarrierAnswer& answer) {
   if (!ready_ || answer.shard.value >= shards_.size()) return;
-  auto member = std::find(options.members.begin(), options.members.end(), from);
-  if (member == options.members.end()) return;
   Shard& shard = At(answer.shard);
+  if (shard.log == nullptr) return;
   if (shard.barrier_sent_at_us != 0) {
     int64_t took_us = ports.clock->MonotonicMicros() - std::exchange(shard.barrier_sent_at_us, 0);
     read_round_us_ += (std::min<int64_t>(took_us, 1'000'000) - read_round_us_) / 4;
   }
   if (answer.chosen > shard.log->chosen()) Step(shard, event::ToldChosen{from, answer.chosen});
-  RunBarrier(shard,
-             shard.barrier->Answer(static_cast<size_t>(member - options.members.begin()), answer,
-                                   OwnBarrierAnswer(shard), shard.applied, ports.clock->MonotonicMicros()));
+  RunBarrier(shard, shard.barrier->Answer(from, answer, LocalOf(shard)));
 }
 
 void Replica::State::Handle(ReplicaId, ForwardedCommands& forwarded) {
@@ -131,8 +143,13 @@ void Replica::State::Handle(ReplicaId, ForwardedCommands& forwarded) {
   Shard& shard = At(forwarded.shard);
   for (SharedBytes& bytes : forwarded.commands) {
     PendingCommand command{std::move(bytes), forwarded.urgency, forwarded.hops + 1};
+    if (shard.log == nullptr || !shard.log->may_vote()) {
+      RouteElsewhere(shard.id, std::move(command), 0);
+      continue;
+    }
     Owner owner = shard.log->owner();
-    bool elsewhere = owner.replica != ReplicaId{} && owner.replica != options.self && command.hops < kHopsMax;
+    bool elsewhere = shard.log->configuration().Contains(owner.replica) && owner.replica != options.self &&
+                     command.hops < kHopsMax;
     if (elsewhere) {
       Route(shard.id, std::move(command), 0);
     } else {
@@ -194,7 +211,10 @@ void Replica::State::WriteGathered() {
   Durability durability = Bug("replica.votes_unsynced") ? Durability::kLazy : Durability::kSync;
   ports.engine->Write(std::move(batch), durability, [this, number, persisted = std::move(persisted)] {
     batches_done_ = number;
-    for (const auto& [shard, e] : persisted) Step(At(shard), e);
+    NoteDurable();
+    for (const WrittenRow& row : persisted) {
+      if (At(row.shard).life == row.life) Step(At(row.shard), row.event);
+    }
     Flush();
   });
 }
@@ -207,7 +227,7 @@ void Replica::State::ApplyGathered() {
       shard.to_apply.pop_front();
       ApplyOne(shard, entry);
     }
-    RunBarrier(shard, shard.barrier->Chosen(shard.applied));
+    RunBarrier(shard, shard.barrier->Chosen(LocalOf(shard)));
   }
 }
 
@@ -216,6 +236,7 @@ void Replica::State::ApplyOne(Shard& shard, const ChosenEntry& entry) {
   Check(envelope.ok(), "a chosen value is an envelope of a version that this build knows");
   shard.machine->Apply(entry.index, *envelope, entry.digest);
   shard.applied = entry.index;
+  shard.applied_not_durable.push_back({entry.index, batches_written_});
   shard.recent.push_back({entry.index, entry.value, batches_written_});
   shard.recent_bytes += entry.value->size();
   // Until its row is readable an entry stays: the disk may still hold another value that was accepted at its index.
@@ -234,8 +255,19 @@ void Replica::State::ApplyOne(Shard& shard, const ChosenEntry& entry) {
   }
 }
 
+void Replica::State::NoteDurable() {
+  for (Shard& shard : shards_) {
+    std::deque<std::pair<LogIndex, uint64_t>>& waiting = shard.applied_not_durable;
+    while (!waiting.empty() && waiting.front().second <= batches_done_) {
+      shard.durable = waiting.front().first;
+      waiting.pop_front();
+    }
+  }
+}
+
 absl::StatusOr<SharedBytes> Replica::State::ReadEntry(ShardId id, LogIndex index) const {
   const Shard& shard = At(id);
+  if (shard.log == nullptr) return absl::NotFoundError("the shard is not hosted here");
   if (index > shard.applied) return absl::NotFoundError("the entry is not chosen here yet");
   if (!shard.recent.empty() && index >= shard.recent.front().index) {
     return shard.recent[index.value - shard.recent.front().index.value].value;
@@ -251,7 +283,10 @@ void Replica::State::Wake() {
   if (!ready_) return;
   UpdateHealth();
   int64_t now_us = ports.clock->MonotonicMicros();
+  if (now_us >= notices_at_us_) SendNoticesToAll();
   for (Shard& shard : shards_) {
+    if (shard.log == nullptr) continue;
+    if (now_us >= shard.learn_at_us) Learn(shard, now_us);
     if (shard.wake_at_us > now_us) continue;
     shard.wake_at_us = INT64_MAX;
     Step(shard, event::Tick{});
@@ -266,8 +301,10 @@ void Replica::State::Wake() {
 }
 
 void Replica::State::ArmTimer() {
-  int64_t wake_at_us = INT64_MAX;
-  for (const Shard& shard : shards_) wake_at_us = std::min(wake_at_us, shard.wake_at_us);
+  int64_t wake_at_us = notices_at_us_;
+  for (const Shard& shard : shards_) {
+    wake_at_us = std::min({wake_at_us, shard.wake_at_us, shard.learn_at_us});
+  }
   if (wake_at_us >= armed_at_us_) return;
   armed_at_us_ = wake_at_us;
   int64_t delay_us = std::max<int64_t>(1'000, wake_at_us - ports.clock->MonotonicMicros());

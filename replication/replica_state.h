@@ -25,13 +25,21 @@ class Replica::State {
  public:
   State(ReplicaOptions options, ReplicaPorts ports);
 
-  absl::Status Recover(const std::function<StateMachine&(ShardId)>& machine,
-                       absl::AnyInvocable<void()> ready);
+  absl::Status Recover(std::function<StateMachine&(ShardId)> machine, absl::AnyInvocable<void()> ready);
   absl::Status Submit(ShardId shard, MachineId machine, std::string_view bytes, Urgency urgency,
                       uint32_t attempt);
   Task<absl::StatusOr<LogIndex>> ReadBarrier(ShardId shard, Deadline deadline);
 
   bool HasQuorum() const;
+  bool Hosts(ShardId shard) const { return At(shard).log != nullptr; }
+  std::vector<ShardId> Hosted() const;
+  Configuration MembersOf(ShardId shard) const;
+  std::vector<ReplicaId> HostsOf(ShardId shard) const;
+  std::optional<LogIndex> DurableAt(ShardId shard, ReplicaId replica) const;
+  void Host(ShardId shard);
+  void Drop(ShardId shard, absl::AnyInvocable<void()> done);
+  absl::Status ChangeMembers(ShardId shard, const MembershipChange& change);
+  void SetNodes(std::vector<ReplicaId> nodes, std::vector<ReplicaId> near);
   ShardStatus Status(ShardId shard) const;
   absl::StatusOr<SharedBytes> ReadEntry(ShardId shard, LogIndex index) const;
   int64_t ClockOffsetMicros() const;
@@ -44,6 +52,7 @@ class Replica::State {
   void Handle(ReplicaId from, BarrierRequest& request);
   void Handle(ReplicaId from, BarrierAnswer& answer);
   void Handle(ReplicaId from, ForwardedCommands& forwarded);
+  void Handle(ReplicaId from, Notices& notices);
   void Handle(ReplicaId from, AppMessage& message);
 
   void Retire(absl::AnyInvocable<void()> done);
@@ -66,6 +75,8 @@ class Replica::State {
   static constexpr uint32_t kHopsMax = 2;            // of a forwarded command
   static constexpr int kIncarnationRandomBits = 20;  // below the counter of processes
   static constexpr std::string_view kRetiredName = "retired";
+  static constexpr uint64_t kHosted = 1;  // in the meta row of a shard; 0: as the creation document says
+  static constexpr uint64_t kDropped = 2;
 
   struct RecentEntry {
     LogIndex index;
@@ -73,12 +84,28 @@ class Replica::State {
     uint64_t
         batch;  // the last one that was handed to the disk when this was applied: its row is in there, or before
   };
+  /// What others said of a shard, at first what the creation document says.
+  struct Heard {
+    Configuration members;
+    Owner owner;
+    std::map<ReplicaId, LogIndex> durable;
+  };
   struct Shard {
     ShardId id;
-    std::unique_ptr<ShardLog> log;
+    std::unique_ptr<ShardLog> log;  // null: not hosted here, and so are the next two
     std::unique_ptr<Barrier> barrier;
     StateMachine* machine = nullptr;
+    bool dropping = false;
+    uint64_t life = 0;  // how often it was hosted: tells writes of an earlier log from those of this one
+    Heard heard;
+    std::vector<MemberHealth> health;  // of the members in force
+    LogIndex health_of;                // since when they are
+    int64_t learn_at_us = INT64_MAX;   // when a learner asks for more
+    uint32_t learn_turn = 0;           // and whom
     LogIndex applied;
+    LogIndex durable;  // everything up to here is applied, and its row durable
+    std::deque<std::pair<LogIndex, uint64_t>>
+        applied_not_durable;  // with the batch that must be durable first
     int64_t wake_at_us = INT64_MAX;
     std::vector<PendingCommand> proposals;  // of this turn
     std::deque<ChosenEntry> to_apply;
@@ -101,24 +128,40 @@ class Replica::State {
 
   Shard& At(ShardId shard);
   const Shard& At(ShardId shard) const;
-  absl::Status RecoverShard(Shard& shard, StateMachine& machine);
+  absl::StatusOr<bool> WasHosted(const Shard& shard) const;
+  absl::Status RecoverShard(Shard& shard);
+  static std::string HostName(ShardId shard);
   absl::Status Replay(Shard& shard, LogIndex through);
   Moment Now() const;
   void UpdateClockOffset();
   void UpdateHealth();
 
+  /// Nothing where the shard is not hosted.
   void Step(Shard& shard, const ShardLogEvent& event);
   void RunBarrier(Shard& shard, BarrierEffects effects);
   std::optional<LogIndex> OwnBarrierAnswer(const Shard& shard) const;
+  Barrier::Local LocalOf(const Shard& shard) const;
   void Route(ShardId shard, PendingCommand command, uint32_t attempt);
+  void RouteElsewhere(ShardId shard, PendingCommand command, uint32_t attempt);
+  std::vector<Owner> HeirsOf(const Configuration& members) const;
+  bool HeardLately(ReplicaId peer) const;
+  bool HasQuorum(const Shard& shard) const;
   void Forward(ReplicaId to, ShardId shard, PendingCommand command);
   void ProposeGathered();
   void SendForwards();
   void WriteGathered();
   void ApplyGathered();
   void ApplyOne(Shard& shard, const ChosenEntry& entry);
+  void NoteDurable();
+  void UpdateHealthOf(Shard& shard);
+  ShardNotice NoticeOf(const Shard& shard) const;
+  void SendNotices(ReplicaId to);
+  void SendNoticesToAll();
+  void TellOfChange(Shard& shard);
+  void Learn(Shard& shard, int64_t now_us);
   void Wake();
   void ArmTimer();
+  void FailReadsOf(ShardId shard);
   void AnswerRead(ReadTicket ticket, absl::StatusOr<LogIndex> result);
 
   LogStore store_;
@@ -130,10 +173,18 @@ class Replica::State {
   EngineBatch batch_;
   uint64_t batches_written_ = 0;  // handed to the disk
   uint64_t batches_done_ = 0;     // of these, durable and readable
-  std::vector<std::pair<ShardId, event::Persisted>> batch_persisted_;
+  struct WrittenRow {
+    ShardId shard;
+    uint64_t life;
+    event::Persisted event;
+  };
+  std::vector<WrittenRow> batch_persisted_;
   std::map<ReadTicket, WaitingRead> reads_;
   ReadTicket next_ticket_ = 1;
-  std::vector<MemberHealth> health_;    // as of the last peer event or turn
+  std::vector<MemberHealth> health_;  // of all nodes, as of the last peer event or turn
+  std::vector<ReplicaId> near_;       // nodes of the own data centre, without this one
+  std::function<StateMachine&(ShardId)> machine_of_;
+  int64_t notices_at_us_ = 0;           // when they are due again
   int64_t median_clock_offset_us_ = 0;  // of all members' clocks against ours
   Counter* entries_ = nullptr;
   Counter* commands_ = nullptr;

@@ -73,6 +73,20 @@ void Checkpoints::Request(absl::AnyInvocable<void()> done) {
   Begin();
 }
 
+void Checkpoints::Release(absl::AnyInvocable<void()> done) {
+  commands_between_ = UINT32_MAX;  // nothing is applied from now on
+  if (running_) {
+    released_ = std::move(done);
+  } else {
+    Confirm(std::move(done));
+  }
+}
+
+// After everything that was handed to the engine before.
+void Checkpoints::Confirm(absl::AnyInvocable<void()> done) {
+  engine_.Write(EngineBatch(), Durability::kLazy, std::move(done));
+}
+
 void Checkpoints::Begin() {
   Check(!running_, "one checkpoint at a time");
   running_ = true;
@@ -109,7 +123,11 @@ void Checkpoints::OnWritten() {
   state_.accounts.RowsWritten();
   running_ = false;
   std::vector<absl::AnyInvocable<void()>> done = std::exchange(waiting_, std::exchange(waiting_next_, {}));
-  if (!waiting_.empty() || commands_ >= commands_between_) Begin();
+  if (released_ != nullptr) {
+    Confirm(std::exchange(released_, nullptr));
+  } else if (!waiting_.empty() || commands_ >= commands_between_) {
+    Begin();
+  }
   for (absl::AnyInvocable<void()>& callback : done) callback();
 }
 

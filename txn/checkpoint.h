@@ -32,8 +32,11 @@ class Checkpoints {
   /// Begins a checkpoint of the state as it is now, or as soon as the running one is complete; `done` once it
   /// is durable.
   void Request(absl::AnyInvocable<void()> done);
+  /// No checkpoint begins any more; `done` when the running one, if any, is complete.
+  void Release(absl::AnyInvocable<void()> done);
 
  private:
+  void Confirm(absl::AnyInvocable<void()> done);
   void Begin();
   void OnIngested();
   void OnWritten();
@@ -49,6 +52,7 @@ class Checkpoints {
   EngineBatch batch_;                                // of the running checkpoint, until its ids are ingested
   std::vector<absl::AnyInvocable<void()>> waiting_;  // for the running checkpoint
   std::vector<absl::AnyInvocable<void()>> waiting_next_;  // for the one after it
+  absl::AnyInvocable<void()> released_;
   // The engine may call back after this is gone.
   std::shared_ptr<Checkpoints*> self_;
 };

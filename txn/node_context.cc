@@ -53,6 +53,7 @@ NodeContext::NodeContext(NodeOptions options, ReplicaPorts ports)
       replica_(ReplicaOptions{.self = options_.self,
                               .members = options_.members,
                               .shards = options_.shards,
+                              .placement = options_.placement,
                               .genesis = options_.genesis},
                ports) {
   for (uint32_t shard = 0; shard < options_.shards; ++shard) {

@@ -21,9 +21,10 @@ struct NodeOptions {
   std::string cluster_id;
   std::string data_centre;
   ReplicaId self;
-  std::vector<ReplicaId> members;
+  std::vector<ReplicaId> members;  // all nodes of the creation document
   uint32_t shards = 0;
-  Digest genesis;  // SHA-256 of the creation document
+  std::vector<std::vector<ReplicaId>> placement;  // see ReplicaOptions
+  Digest genesis;                                 // SHA-256 of the creation document
   uint32_t checkpoint_commands = 16384;
   size_t cached_accounts_max = 50'000;
 };

@@ -88,8 +88,8 @@ void ShardMachine::State::Apply(LogIndex index, const Envelope& entry, const Dig
 }
 
 ShardMachine::ShardMachine(ShardMachineOptions options, Engine& engine, ShardObserver& observer)
-    : state_(std::make_unique<State>(options, engine, observer)) {
-  Check(options.shard.value < options.shards && options.shards <= limits::kShardsMax,
+    : options_(std::move(options)), state_(std::make_unique<State>(options_, engine, observer)) {
+  Check(options_.shard.value < options_.shards && options_.shards <= limits::kShardsMax,
         "a shard machine is of one of the cluster's shards");
 }
 
@@ -99,6 +99,13 @@ absl::Status ShardMachine::Recover() {
   absl::Status status = state_->checkpoints.Recover();
   if (status.ok()) state_->ring.Add(state_->Digests());
   return status;
+}
+
+void ShardMachine::Release(absl::AnyInvocable<void()> done) { state_->checkpoints.Release(std::move(done)); }
+
+absl::Status ShardMachine::Reload() {
+  state_ = std::make_unique<State>(options_, state_->engine, state_->observer);
+  return Recover();
 }
 
 LogIndex ShardMachine::applied() const { return state_->shard.applied; }

@@ -97,8 +97,11 @@ class ShardMachine : public StateMachine {
   /// Errors: kDataLoss  a row is damaged
   [[nodiscard]] absl::Status Recover();
 
+  // StateMachine
   LogIndex applied() const override;
   void Apply(LogIndex index, const Envelope& entry, const Digest& value_digest) override;
+  void Release(absl::AnyInvocable<void()> done) override;
+  absl::Status Reload() override;
 
   /// Writes a checkpoint, after the one under way if any; `done` once it is durable. For a planned stop.
   void Checkpoint(absl::AnyInvocable<void()> done);
@@ -129,6 +132,7 @@ class ShardMachine : public StateMachine {
 
  private:
   class State;
+  ShardMachineOptions options_;
   std::unique_ptr<State> state_;
 };
 

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/mark.h"
 #include "base/planted.h"
 
 namespace paxledger {
 
-BarrierEffects Barrier::Read(ReadTicket ticket, std::optional<LogIndex> own, LogIndex chosen,
-                             int64_t now_us) {
+BarrierEffects Barrier::Read(ReadTicket ticket, const Local& local) {
   BarrierEffects out;
   if (round_.has_value() && Bug("consensus.barrier_joined_late")) {
     round_->readers.push_back(ticket);
@@ -16,60 +16,77 @@ BarrierEffects Barrier::Read(ReadTicket ticket, std::optional<LogIndex> own, Log
   }
   next_.push_back(ticket);
   if (!round_.has_value()) {
-    StartRound(own, now_us, out);
-    EndRoundIfMajority(own, chosen, now_us, out);
+    StartRound(local, out);
+    EndRoundIfMajority(local, out);
   }
   return out;
 }
 
-void Barrier::StartRound(std::optional<LogIndex> own, int64_t now_us, BarrierEffects& out) {
+void Barrier::StartRound(const Local& local, BarrierEffects& out) {
   Round round;
   round.id = next_round_++;
+  round.since = local.members.since;
   round.readers.swap(next_);
-  round.sent_at_us = now_us;
-  if (own.has_value()) {
-    round.highest = *own;
+  round.sent_at_us = local.now_us;
+  if (local.own.has_value()) {
+    round.highest = *local.own;
     round.answers = 1;
   }
   out.broadcast = BarrierRequest{shard_, round.id};
   round_ = std::move(round);
 }
 
-BarrierEffects Barrier::Answer(size_t member, const BarrierAnswer& answer, std::optional<LogIndex> own,
-                               LogIndex chosen, int64_t now_us) {
+BarrierEffects Barrier::Answer(ReplicaId from, const BarrierAnswer& answer, const Local& local) {
   BarrierEffects out;
   if (!round_.has_value() || answer.round != round_->id) return out;
-  uint64_t bit = uint64_t{1} << member;
-  if ((round_->answered & bit) != 0) return out;
-  round_->answered |= bit;
+  RestartUnder(local, out);
+  if (answer.round != round_->id || !local.members.Contains(from)) return out;
+  if (std::find(round_->answered.begin(), round_->answered.end(), from) != round_->answered.end()) return out;
+  round_->answered.push_back(from);
   ++round_->answers;
   round_->highest = std::max(round_->highest, answer.highest);
-  EndRoundIfMajority(own, chosen, now_us, out);
+  EndRoundIfMajority(local, out);
   return out;
 }
 
-void Barrier::EndRoundIfMajority(std::optional<LogIndex> own, LogIndex chosen, int64_t now_us,
-                                 BarrierEffects& out) {
-  while (round_.has_value() && round_->answers >= majority_) {
+void Barrier::EndRoundIfMajority(const Local& local, BarrierEffects& out) {
+  while (round_.has_value() && round_->answers >= local.members.majority()) {
     for (ReadTicket ticket : round_->readers) {
-      if (round_->highest <= chosen) {
+      if (round_->highest <= local.chosen) {
         out.ready.push_back(ticket);
       } else {
-        waiting_.push_back({ticket, round_->highest, now_us});
+        waiting_.push_back({ticket, round_->highest, round_->since, local.now_us});
       }
     }
     round_.reset();
-    if (!next_.empty()) StartRound(own, now_us, out);
+    if (!next_.empty()) StartRound(local, out);
   }
 }
 
-BarrierEffects Barrier::Chosen(LogIndex chosen) {
+// Rule 10: what a majority of an older configuration said may miss what one of the newer has chosen since.
+void Barrier::RestartUnder(const Local& local, BarrierEffects& out) {
+  if (!round_.has_value() || round_->since == local.members.since) return;
+  Mark("barrier.restarted");
+  next_.insert(next_.begin(), round_->readers.begin(), round_->readers.end());
+  round_.reset();
+  StartRound(local, out);
+}
+
+BarrierEffects Barrier::Chosen(const Local& local) {
   BarrierEffects out;
   std::erase_if(waiting_, [&](const Waiting& w) {
-    if (w.target > chosen) return false;
-    out.ready.push_back(w.ticket);
+    if (w.target > local.chosen) return false;
+    if (w.since == local.members.since) {
+      out.ready.push_back(w.ticket);
+    } else {
+      Mark("barrier.repeated");
+      next_.push_back(w.ticket);
+    }
     return true;
   });
+  RestartUnder(local, out);
+  if (!round_.has_value() && !next_.empty()) StartRound(local, out);
+  EndRoundIfMajority(local, out);
   return out;
 }
 

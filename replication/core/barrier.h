@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/strong_id.h"
+#include "replication/core/configuration.h"
 #include "replication/core/message.h"
 
 namespace paxledger {
@@ -20,19 +21,26 @@ struct BarrierEffects {
 
 /// The strong read barrier of one shard on one replica: the pure core (consensus.md rules 9-11). A majority is asked for
 /// the highest index at which it durably holds an accepted or chosen value; a read is ready when that is chosen here.
-/// Readers share rounds: a read joins only a round whose requests were not yet sent when it arrived.
+/// Readers share rounds: a read joins only a round whose requests were not yet sent when it arrived. The majority is one of
+/// the configuration in force after what is chosen here; where that changes before a read is ready, its round is repeated.
 /// Threads: one owner.
 class Barrier {
  public:
-  /// `members` of the shard, this replica among them.
-  Barrier(ShardId shard, size_t members) : shard_(shard), majority_(members / 2 + 1) {}
+  /// What the reading replica knows.
+  struct Local {
+    const Configuration& members;  // in force after what is known chosen here
+    std::optional<LogIndex>
+        own;          // this replica's answer (rule 9); nullopt where it may not answer (rules 16 and 18)
+    LogIndex chosen;  // and applied
+    int64_t now_us = 0;
+  };
 
-  /// `own` is this replica's answer (rule 9); nullopt where it may not answer (rule 18).
-  BarrierEffects Read(ReadTicket ticket, std::optional<LogIndex> own, LogIndex chosen, int64_t now_us);
-  BarrierEffects Answer(size_t member, const BarrierAnswer& answer, std::optional<LogIndex> own,
-                        LogIndex chosen, int64_t now_us);
-  /// The chosen index moved.
-  BarrierEffects Chosen(LogIndex chosen);
+  explicit Barrier(ShardId shard) : shard_(shard) {}
+
+  BarrierEffects Read(ReadTicket ticket, const Local& local);
+  BarrierEffects Answer(ReplicaId from, const BarrierAnswer& answer, const Local& local);
+  /// The chosen index moved, or the configuration changed.
+  BarrierEffects Chosen(const Local& local);
   /// Sends a round again that lost its answers.
   BarrierEffects Tick(int64_t now_us, int64_t retransmit_us);
   /// Gives a read up.
@@ -46,22 +54,24 @@ class Barrier {
  private:
   struct Round {
     uint64_t id;
+    LogIndex since;  // of the configuration that is asked
     LogIndex highest;
-    uint64_t answered = 0;  // bit per member
-    size_t answers = 0;
+    std::vector<ReplicaId> answered;
+    size_t answers = 0;  // with our own
     int64_t sent_at_us = 0;
     std::vector<ReadTicket> readers;
   };
   struct Waiting {
     ReadTicket ticket;
     LogIndex target;
+    LogIndex since;  // of the configuration that named the target
     int64_t since_us;
   };
-  void StartRound(std::optional<LogIndex> own, int64_t now_us, BarrierEffects& out);
-  void EndRoundIfMajority(std::optional<LogIndex> own, LogIndex chosen, int64_t now_us, BarrierEffects& out);
+  void StartRound(const Local& local, BarrierEffects& out);
+  void EndRoundIfMajority(const Local& local, BarrierEffects& out);
+  void RestartUnder(const Local& local, BarrierEffects& out);
 
   ShardId shard_;
-  size_t majority_;
   uint64_t next_round_ = 1;
   std::optional<Round> round_;
   std::vector<ReadTicket> next_;  // for the round after

@@ -83,9 +83,9 @@ struct ForwardedCommands {
 /// What a node says of one shard that it hosts, so that others find it and know how far it is.
 struct ShardNotice {
   ShardId shard;
-  Configuration members;  // in force after `applied`
-  LogIndex applied;
-  Owner owner;  // of the index after `applied`
+  Configuration members;  // in force for the next index
+  LogIndex durable;       // everything up to here is applied and durable there
+  Owner owner;            // of the next index
 };
 
 /// Sent when a connection stands, when something of it changes, and now and then.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/mark.h"
 #include "base/planted.h"
 
@@ -16,16 +17,17 @@ constexpr int64_t kPatienceMinUs = 4'000;
 ShardLog::ShardLog(ShardLogOptions options, Random& random) : options_(std::move(options)), random_(random) {
   Check(std::is_sorted(options_.members.begin(), options_.members.end()), "members are sorted");
   Check(options_.members.size() <= limits::kReplicasMax, "a shard has at most kReplicasMax replicas");
-  self_position_ = Position(options_.self);
-  Check(self_position_ < members(), "a replica is a member of its shards");
+  configuration_.members = options_.members;
   chosen_digest_ = options_.genesis;
 }
 
-void ShardLog::RestoreChosen(LogIndex chosen, Owner owner, const Digest& digest) {
+void ShardLog::RestoreChosen(LogIndex chosen, Owner owner, const Digest& digest,
+                             std::optional<Configuration> members) {
   chosen_ = chosen;
   owner_ = owner;
   chosen_digest_ = digest;
   highest_seen_ = chosen;
+  if (members.has_value()) configuration_ = *std::move(members);
 }
 
 void ShardLog::RestoreRecord(LogIndex index, const Record& record, SharedBytes value) {
@@ -51,13 +53,19 @@ void ShardLog::On(const event::Tick&, Effects& out) {
 
 void ShardLog::On(const event::Received& e, Effects& out) {
   const PaxosMessage& m = e.message;
-  size_t from = Position(e.from);
-  if (from == members() || from == self_position_) return;
+  if (e.from == options_.self) return;
   LearnHint(e.from, m);
   Advance(out);
   if (m.index <= chosen_ && !Bug("consensus.chosen_answered_empty")) {
     // Rule 20: about a chosen index the answer is "chosen", never an empty record.
     if (m.chosen < chosen_ && (m.ask || !m.proposed.none())) SendChosenHint(e.from, m.index, out);
+    MaybePropose(out);
+    MaybeFetch(out);
+    return;
+  }
+  if (m.index == Next(chosen_) && !configuration_.Contains(e.from)) {
+    // Rule 16: who is no member under the configuration in force here only learns; what it holds counts nowhere.
+    if (m.ask) SendChosenHint(e.from, m.index, out);
     MaybePropose(out);
     MaybeFetch(out);
     return;
@@ -70,27 +78,27 @@ void ShardLog::On(const event::Received& e, Effects& out) {
   }
   NoteDoubleProposal(slot, m, out);
   if (!out.fatal.empty()) return;
-  slot.Merge(from, m.mine);
+  slot.Merge(e.from, m.mine);
   HoldValue(slot, m);
-  if (voting_ && ConsiderVote(slot, m)) {
+  if (may_vote() && ConsiderVote(m.index, slot, m)) {
     Persist(m.index, slot, out);
   } else if (slot.settled()) {
-    const PeerView& peer = slot.peer(from);
+    const PeerView& peer = slot.peer(e.from);
     bool told = peer.was_told && peer.told == slot.durable();
     if (m.ask) {
-      SendTo(from, m.index, slot, Reason::kAnswer, out);
+      SendTo(e.from, m.index, slot, Reason::kAnswer, out);
     } else if (m.yours != slot.durable() && !told) {
-      SendTo(from, m.index, slot, Reason::kReport, out);
+      SendTo(e.from, m.index, slot, Reason::kReport, out);
     }
   }
   ContinueProposer(m.index, slot, out);
-  CountVotes(slot);
   Advance(out);
   MaybePropose(out);
   MaybeFetch(out);
 }
 
 void ShardLog::On(const event::Persisted& e, Effects& out) {
+  NoteDurable(e.serial, out);
   auto it = slots_.find(e.index.value);
   if (it == slots_.end()) return;  // chosen meanwhile
   Slot& slot = it->second;
@@ -100,15 +108,17 @@ void ShardLog::On(const event::Persisted& e, Effects& out) {
   if (durable.accepted != before.accepted) {
     // Rule 3: an acceptor reports its vote to all replicas, so that each learns the outcome by itself.
     SendToAll(e.index, slot, Reason::kReport, out);
+    // Rule 16: a lagging acceptor may not know yet that its proposer is a member.
+    ReplicaId proposer = durable.accepted.replica();
+    if (!configuration_.Contains(proposer)) SendTo(proposer, e.index, slot, Reason::kReport, out);
   } else if (durable.promised == ballot_ && phase_ == Phase::kPromising) {
     // Rule 2: a Prepare leaves only now that the proposer's own promise is durable.
     SendToAll(e.index, slot, Reason::kAsk, out);
-  } else if (size_t asker = Position(durable.promised.replica());
-             asker < members() && asker != self_position_) {
+  } else if (ReplicaId asker = durable.promised.replica();
+             asker != options_.self && configuration_.Contains(asker)) {
     SendTo(asker, e.index, slot, Reason::kAnswer, out);
   }
   ContinueProposer(e.index, slot, out);
-  CountVotes(slot);
   Advance(out);
   MaybePropose(out);
 }
@@ -123,12 +133,13 @@ void ShardLog::On(const event::Proposed& e, Effects& out) {
     }
     queue_.push_back(command);
   }
+  if (!may_vote()) return ReturnQueueIfNotOwner(out);
   MaybePropose(out);
 }
 
 void ShardLog::On(const event::CompletionWanted& e, Effects& out) {
   complete_through_ = std::max(complete_through_, e.through);
-  if (voting_ && complete_through_ > chosen_ && asked_about_ < Next(chosen_)) {
+  if (may_vote() && complete_through_ > chosen_ && asked_about_ < Next(chosen_)) {
     // Rule 11: ask for the outcome first; the Prepare comes after another wait.
     asked_about_ = Next(chosen_);
     not_before_us_ = std::max(not_before_us_, moment_.now_us + Patience());
@@ -149,17 +160,19 @@ void ShardLog::On(const event::ToldChosen& e, Effects& out) {
 }
 
 void ShardLog::On(const event::PeerUp& e, Effects& out) {
-  size_t member = Position(e.peer);
-  if (!voting_ || member == members() || member == self_position_) return;
+  if (!may_vote() || e.peer == options_.self || !configuration_.Contains(e.peer)) return;
   auto it = slots_.find(chosen_.value + 1);
   if (it != slots_.end() && it->second.touched()) {
-    SendTo(member, Next(chosen_), it->second, Reason::kAsk, out);
+    SendTo(e.peer, Next(chosen_), it->second, Reason::kAsk, out);
   } else if (chosen_ > LogIndex{0}) {
     SendChosenHint(e.peer, Next(chosen_), out);  // rule 4: whoever knows the outcome tells the others
   }
 }
 
-void ShardLog::On(const event::Retired&, Effects&) { voting_ = false; }
+void ShardLog::On(const event::Retired&, Effects& out) {
+  voting_ = false;
+  ReturnQueueIfNotOwner(out);
+}
 
 LogIndex ShardLog::HighestDurable() const {
   if (Bug("consensus.barrier_highest_chosen")) return chosen_;
@@ -171,10 +184,12 @@ LogIndex ShardLog::HighestDurable() const {
 
 // --- acceptor -------------------------------------------------------------------------------------------------------
 
-bool ShardLog::ConsiderVote(Slot& slot, const PaxosMessage& m) {
+bool ShardLog::ConsiderVote(LogIndex index, Slot& slot, const PaxosMessage& m) {
   bool changed = false;
   Ballot asked = std::max(m.mine.promised, m.proposed);
-  if (asked > slot.latest().promised) {
+  // Rule 16: a promise needs the configuration in force, so every value below; a lagging acceptor only accepts. It answers
+  // the Prepare once it knows them (`AnswerEarlierPrepare`).
+  if (index == Next(chosen_) && asked > slot.latest().promised) {
     slot.Promise(asked);
     changed = true;
   }
@@ -183,6 +198,16 @@ bool ShardLog::ConsiderVote(Slot& slot, const PaxosMessage& m) {
   changed |= ConsiderAccept(slot, m.mine.accepted, m.mine.digest);
   if (changed) slot.touched_at_us = moment_.now_us;
   return changed;
+}
+
+void ShardLog::AnswerEarlierPrepare(Effects& out) {
+  auto it = slots_.find(chosen_.value + 1);
+  if (it == slots_.end() || !may_vote()) return;
+  Ballot asked = it->second.HighestPrepare(configuration_);
+  if (asked <= it->second.latest().promised) return;
+  Mark("shard_log.answered_earlier_prepare");
+  it->second.Promise(asked);
+  Persist(Next(chosen_), it->second, out);
 }
 
 bool ShardLog::ConsiderAccept(Slot& slot, Ballot ballot, const Digest& digest) {
@@ -220,12 +245,12 @@ void ShardLog::NoteDoubleProposal(const Slot& slot, const PaxosMessage& m, Effec
   auto contradicts = [](const Record& known, Ballot ballot, const Digest& digest) {
     return !ballot.none() && known.accepted == ballot && known.digest != digest;
   };
-  bool twice = false;
-  for (size_t member = 0; member < members(); ++member) {
-    const Record& known = member == self_position_ ? slot.latest() : slot.peer(member).record;
-    twice = twice || contradicts(known, m.proposed, m.proposed_digest) ||
-            contradicts(known, m.mine.accepted, m.mine.digest);
-  }
+  auto either = [&](const Record& known) {
+    return contradicts(known, m.proposed, m.proposed_digest) ||
+           contradicts(known, m.mine.accepted, m.mine.digest);
+  };
+  bool twice = either(slot.latest());
+  for (const PeerView& view : slot.peers()) twice = twice || either(view.record);
   if (twice) out.fatal = "two values were proposed at one ballot (consensus.md rule 8)";
 }
 
@@ -244,9 +269,9 @@ void ShardLog::Persist(LogIndex index, Slot& slot, Effects& out) {
   out.persist.push_back(std::move(write));
 }
 
-void ShardLog::SendTo(size_t member, LogIndex index, Slot& slot, Reason reason, Effects& out) {
-  if (!voting_) return;
-  PeerView& peer = slot.peer(member);
+void ShardLog::SendTo(ReplicaId to, LogIndex index, Slot& slot, Reason reason, Effects& out) {
+  if (!may_vote()) return;
+  PeerView& peer = slot.peer(to);
   PaxosMessage m;
   m.shard = options_.shard;
   m.index = index;
@@ -274,13 +299,13 @@ void ShardLog::SendTo(size_t member, LogIndex index, Slot& slot, Reason reason, 
   }
   peer.told = m.mine;
   peer.was_told = true;
-  out.send.push_back({options_.members[member], std::move(m)});
+  out.send.push_back({to, std::move(m)});
 }
 
 void ShardLog::SendToAll(LogIndex index, Slot& slot, Reason reason, Effects& out) {
   slot.sent_at_us = moment_.now_us;
-  for (size_t member = 0; member < members(); ++member) {
-    if (member != self_position_) SendTo(member, index, slot, reason, out);
+  for (ReplicaId member : configuration_.members) {
+    if (member != options_.self) SendTo(member, index, slot, reason, out);
   }
 }
 
@@ -314,17 +339,12 @@ void ShardLog::RetransmitSlot(LogIndex index, Slot& slot, Effects& out) {
 
 // --- bookkeeping ----------------------------------------------------------------------------------------------------
 
-size_t ShardLog::Position(ReplicaId replica) const {
-  auto it = std::find(options_.members.begin(), options_.members.end(), replica);
-  return static_cast<size_t>(it - options_.members.begin());
-}
-
 int64_t ShardLog::RetransmitAfter() const { return std::max(kRetransmitMinUs, 4 * moment_.round_trip_us); }
 int64_t ShardLog::Patience() const { return std::max(kPatienceMinUs, 2 * moment_.round_trip_us); }
 
 void ShardLog::PlanWake(Effects& out) const {
   auto wake = [&](int64_t at) { out.wake_at_us = std::min(out.wake_at_us, at); };
-  if (voting_ && phase_ == Phase::kIdle) {
+  if (may_vote() && phase_ == Phase::kIdle) {
     if (WantsEntry()) {
       auto it = slots_.find(chosen_.value + 1);
       int64_t earliest = it == slots_.end() ? not_before_us_ : EarliestPrepare(it->second);

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "base/strong_id.h"
 #include "replication/core/ballot.h"
+#include "replication/core/configuration.h"
 #include "replication/core/envelope.h"
 #include "replication/core/message.h"
 #include "replication/core/slot.h"
@@ -21,9 +22,10 @@ namespace paxledger {
 struct ShardLogOptions {
   ShardId shard;
   ReplicaId self;
-  Incarnation incarnation;         // durable before the log is made (consensus.md rule 1)
-  std::vector<ReplicaId> members;  // sorted, `self` among them
-  Digest genesis;                  // digest of the value at index 0
+  Incarnation incarnation;  // durable before the log is made (consensus.md rule 1)
+  std::vector<ReplicaId>
+      members;     // at index 0, sorted; without `self` it is a learner until an entry admits it
+  Digest genesis;  // digest of the value at index 0
 };
 
 /// The time and its measures, an input of every step. Microseconds.
@@ -70,6 +72,19 @@ struct CompletionWanted {
 struct HandOver {
   Owner next;
 };
+/// The next value proposed here changes the members (rule 16); `next` owns the index after it where this replica leaves.
+/// Forgotten once the configuration that it changes is no longer in force.
+struct ChangeMembers {
+  MembershipChange change;
+  Owner next;
+};
+/// A snapshot at `index` is installed, durably (rule 20): everything up to there is chosen.
+struct Installed {
+  LogIndex index;
+  Owner owner;  // of the index after it
+  Digest digest;
+  Configuration members;  // in force after it
+};
 /// A member says that everything up to `chosen` is chosen there, without the digest.
 struct ToldChosen {
   ReplicaId from;
@@ -85,7 +100,8 @@ struct Retired {};
 
 using ShardLogEvent =
     std::variant<event::Tick, event::Received, event::Proposed, event::Persisted, event::Learned,
-                 event::CompletionWanted, event::HandOver, event::ToldChosen, event::PeerUp, event::Retired>;
+                 event::CompletionWanted, event::HandOver, event::ChangeMembers, event::Installed,
+                 event::ToldChosen, event::PeerUp, event::Retired>;
 
 /// One row of the log as it must stand on disk.
 struct RecordWrite {
@@ -95,6 +111,7 @@ struct RecordWrite {
   bool chosen = false;      // the value is the chosen one; `record` keeps only the promise (rule 7)
   SharedBytes value;        // null where nothing is accepted
   LogIndex chosen_through;  // known when this was written
+  std::optional<Configuration> members;  // that this chosen entry brings into force
 };
 
 struct OutgoingPaxos {
@@ -126,7 +143,7 @@ struct Effects {
   int64_t wake_at_us = INT64_MAX;    // send a Tick then
 };
 
-/// The PaxosLog of one shard on one replica: the pure core (consensus.md rules 1-13 and 21, the refusal of 18).
+/// The PaxosLog of one shard on one replica: the pure core (consensus.md rules 1-16 and 21, the refusal of 18).
 /// Takes events, returns effects; sees no clock, disk or socket. Indexes run one after another: while one is in flight
 /// commands queue, and become the value of the next.
 /// Threads: one owner.
@@ -137,7 +154,9 @@ class ShardLog {
   ShardLog(ShardLogOptions options, Random& random);
 
   /// Before the first step: what the disk holds. `chosen` and its value's owner and digest first, then records above it.
-  void RestoreChosen(LogIndex chosen, Owner owner, const Digest& digest);
+  /// `members`: in force after `chosen`; without it those of index 0.
+  void RestoreChosen(LogIndex chosen, Owner owner, const Digest& digest,
+                     std::optional<Configuration> members = std::nullopt);
   void RestoreRecord(LogIndex index, const Record& record, SharedBytes value);
 
   Effects Step(const ShardLogEvent& event, const Moment& moment);
@@ -146,10 +165,17 @@ class ShardLog {
   const Digest& chosen_digest() const { return chosen_digest_; }
   /// Owner of the index after `chosen()`.
   Owner owner() const { return owner_; }
+  /// Rule 16: an owner outside of the configuration owns nothing.
   bool owns_next() const {
     if (Bug("consensus.ballot_zero_after_restart")) return owner_.replica == options_.self;
-    return owner_ == self();
+    return owner_ == self() && may_vote();
   }
+  /// In force for the index after `chosen()`.
+  const Configuration& configuration() const { return configuration_; }
+  bool member() const { return configuration_.Contains(options_.self); }
+  /// A member that lost nothing and durably holds everything up to the entry that admitted it (rule 16): it votes, proposes
+  /// and answers barriers.
+  bool may_vote() const { return voting_ && member() && !admitted_by_.has_value(); }
   /// The answer to a barrier: the highest index with a durable accepted or chosen value here (rule 9).
   LogIndex HighestDurable() const;
   /// The highest index that any member is known to have chosen or proposed.
@@ -181,12 +207,15 @@ class ShardLog {
   void On(const event::Learned& e, Effects& out);
   void On(const event::CompletionWanted& e, Effects& out);
   void On(const event::HandOver& e, Effects& out);
+  void On(const event::ChangeMembers& e, Effects& out);
+  void On(const event::Installed& e, Effects& out);
   void On(const event::ToldChosen& e, Effects& out);
   void On(const event::PeerUp& e, Effects& out);
   void On(const event::Retired&, Effects& out);
 
   // Acceptor
-  bool ConsiderVote(Slot& slot, const PaxosMessage& m);
+  bool ConsiderVote(LogIndex index, Slot& slot, const PaxosMessage& m);
+  void AnswerEarlierPrepare(Effects& out);
   bool ConsiderAccept(Slot& slot, Ballot ballot, const Digest& digest);
   void HoldValue(Slot& slot, const PaxosMessage& m) const;
   bool AcceptableStamp(Ballot ballot, const SharedBytes& value) const;
@@ -216,6 +245,11 @@ class ShardLog {
   Owner OwnerAfter(const Slot& slot, const SharedBytes& value) const;
   void BecomeChosen(LogIndex index, SharedBytes value, const Digest& digest, Effects& out);
   void SettleBatch(LogIndex index, const Digest& digest, Effects& out);
+  void Requeue(Batch batch);
+
+  // Membership
+  void ComeIntoForce(Configuration next, uint64_t serial);
+  void NoteDurable(uint64_t serial, Effects& out);
   void ReturnQueueIfNotOwner(Effects& out);
   void MaybeFetch(Effects& out);
   void Fetch(Effects& out);
@@ -228,16 +262,13 @@ class ShardLog {
     kAsk,     // we want an answer
   };
   void Persist(LogIndex index, Slot& slot, Effects& out);
-  void SendTo(size_t member, LogIndex index, Slot& slot, Reason reason, Effects& out);
+  void SendTo(ReplicaId to, LogIndex index, Slot& slot, Reason reason, Effects& out);
   void SendToAll(LogIndex index, Slot& slot, Reason reason, Effects& out);
   void SendChosenHint(ReplicaId to, LogIndex index, Effects& out) const;
   void Retransmit(Effects& out);
   void RetransmitSlot(LogIndex index, Slot& slot, Effects& out);
 
   Slot& SlotAt(LogIndex index) { return slots_[index.value]; }
-  size_t Position(ReplicaId replica) const;  // members_.size() where it is no member
-  size_t members() const { return options_.members.size(); }
-  size_t majority() const { return members() / 2 + 1; }
   int64_t RetransmitAfter() const;
   int64_t Patience() const;
   void PlanWake(Effects& out) const;
@@ -245,13 +276,14 @@ class ShardLog {
 
   ShardLogOptions options_;
   Random& random_;
-  size_t self_position_ = 0;
   Moment moment_;
 
   // What is chosen here.
   LogIndex chosen_;
   Digest chosen_digest_;
   Owner owner_;
+  Configuration configuration_;          // in force for the next index
+  std::optional<uint64_t> admitted_by_;  // the write that must be durable before a joiner counts (rule 16)
   bool voting_ = true;
 
   // What is known above it.
@@ -273,6 +305,7 @@ class ShardLog {
   LogIndex complete_through_;
   LogIndex asked_about_;  // the index whose outcome was asked for before a reader's Prepare (rule 11)
   std::optional<Owner> hand_over_;
+  std::optional<event::ChangeMembers> change_;
   int64_t not_before_us_ = 0;  // backoff in a duel (rule 13)
   uint32_t lost_ballots_ = 0;  // in a row
   uint64_t next_serial_ = 1;

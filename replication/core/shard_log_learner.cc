@@ -27,7 +27,7 @@ void ShardLog::NoteChosenAt(ReplicaId from, LogIndex chosen) {
 }
 
 void ShardLog::CountVotes(Slot& slot) {
-  std::optional<Digest> digest = slot.Chosen(members(), self_position_);
+  std::optional<Digest> digest = slot.Chosen(configuration_, options_.self);
   if (digest.has_value()) Decide(slot, *digest);
 }
 
@@ -40,7 +40,9 @@ void ShardLog::Advance(Effects& out) {
   bool moved = false;
   for (;;) {
     auto it = slots_.find(chosen_.value + 1);
-    if (it == slots_.end() || !it->second.decided.has_value()) break;
+    if (it == slots_.end()) break;
+    CountVotes(it->second);  // rule 16: only now, under the configuration in force at this index
+    if (!it->second.decided.has_value()) break;
     Digest digest = *it->second.decided;
     SharedBytes value = it->second.ValueOf(digest);
     if (value == nullptr) break;
@@ -49,8 +51,10 @@ void ShardLog::Advance(Effects& out) {
   }
   if (!moved) return;
   if (!owns_next()) hand_over_.reset();
+  if (change_.has_value() && change_->change.since != configuration_.since) change_.reset();
   if (peer_chosen_ > chosen_) behind_since_us_ = moment_.now_us;
   ReturnQueueIfNotOwner(out);
+  AnswerEarlierPrepare(out);
 }
 
 // Rule 5: the owner follows from the value, never from whose ballot won.
@@ -67,7 +71,9 @@ Owner ShardLog::OwnerAfter(const Slot& slot, const SharedBytes& value) const {
 void ShardLog::BecomeChosen(LogIndex index, SharedBytes value, const Digest& digest, Effects& out) {
   Check(index == Next(chosen_), "entries are chosen in order here (rule 21)");
   const Slot& slot = SlotAt(index);
-  if (slot.latest().digest != digest) {
+  EnvelopeHead head = PeekEnvelope(*value);
+  std::optional<Configuration> members = Changed(configuration_, head.change, index);
+  if (slot.latest().digest != digest || members.has_value()) {
     // Rule 7: stored over whatever was accepted, never lowering the promise, and never counted as a vote.
     Mark("shard_log.chosen_over_accepted");
     RecordWrite write;
@@ -77,12 +83,14 @@ void ShardLog::BecomeChosen(LogIndex index, SharedBytes value, const Digest& dig
     write.chosen = true;
     write.value = value;
     write.chosen_through = chosen_;
+    write.members = members;
     out.persist.push_back(std::move(write));
   }
   chosen_ = index;
   chosen_digest_ = digest;
   owner_ = OwnerAfter(slot, value);
   highest_seen_ = std::max(highest_seen_, index);
+  if (members.has_value()) ComeIntoForce(*std::move(members), next_serial_ - 1);
   slots_.erase(index.value);
   phase_ = Phase::kIdle;
   ballot_ = Ballot{};
@@ -104,6 +112,10 @@ void ShardLog::SettleBatch(LogIndex index, const Digest& digest, Effects&) {
   }
   Mark("shard_log.batch_requeued");
   if (Bug("consensus.batch_lost_when_overtaken")) return;
+  Requeue(std::move(batch));
+}
+
+void ShardLog::Requeue(Batch batch) {
   for (auto it = batch.commands.rbegin(); it != batch.commands.rend(); ++it) {
     queued_bytes_ += it->bytes->size();
     if (it->urgency == Urgency::kNow) {
@@ -117,7 +129,8 @@ void ShardLog::SettleBatch(LogIndex index, const Digest& digest, Effects&) {
 
 // Rule 13: commands go to the winner, if its value names an owner.
 void ShardLog::ReturnQueueIfNotOwner(Effects& out) {
-  if (queue_.empty() || owner_.replica == ReplicaId{} || owner_.replica == options_.self) return;
+  bool elsewhere = configuration_.Contains(owner_.replica) && owner_.replica != options_.self;
+  if (queue_.empty() || (may_vote() && !elsewhere)) return;
   for (PendingCommand& command : queue_) {
     ++command.hops;
     out.returned.push_back(std::move(command));

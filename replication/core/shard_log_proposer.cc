@@ -18,18 +18,19 @@ constexpr size_t kEnvelopeHeadBytes = 64;  // at most, before the commands
 bool ShardLog::WantsEntry() const {
   bool lazy_due = lazy_since_us_ != 0 && moment_.now_us >= lazy_since_us_ + limits::kLazyCommandDelayUs;
   return urgent_ > 0 || lazy_due || batch_.has_value() || complete_through_ > chosen_ ||
-         hand_over_.has_value();
+         hand_over_.has_value() || change_.has_value();
 }
 
 void ShardLog::MaybePropose(Effects& out) {
   // Rule 21: nobody proposes at i+1 without the value chosen at i.
-  if (!voting_ || phase_ != Phase::kIdle || !WantsEntry() || moment_.now_us < EarliestWhileBehind()) return;
+  if (!may_vote() || phase_ != Phase::kIdle || !WantsEntry() || moment_.now_us < EarliestWhileBehind())
+    return;
   LogIndex index = Next(chosen_);
   Slot& slot = SlotAt(index);
-  bool has_own_value = !queue_.empty() || hand_over_.has_value() || batch_.has_value();
+  bool has_own_value = !queue_.empty() || hand_over_.has_value() || change_.has_value() || batch_.has_value();
   // Rule 1 and 2: only this incarnation, and only where its own record is untouched.
   if (has_own_value && owns_next() && peer_chosen_ <= chosen_ && !slot.touched() &&
-      slot.HighestPromise(members()).none()) {
+      slot.HighestPromise().none()) {
     ProposeFast(index, slot, out);
     return;
   }
@@ -60,7 +61,7 @@ void ShardLog::ProposeFast(LogIndex index, Slot& slot, Effects& out) {
 }
 
 void ShardLog::StartPrepare(LogIndex index, Slot& slot, Effects& out) {
-  Ballot highest = slot.HighestPromise(members());
+  Ballot highest = slot.HighestPromise();
   ballot_ = Ballot::Of(highest.none() ? 1 : highest.round() + 1, options_.self);
   phase_ = Phase::kPromising;
   Mark("shard_log.prepare");
@@ -72,12 +73,12 @@ void ShardLog::StartPrepare(LogIndex index, Slot& slot, Effects& out) {
 
 void ShardLog::ContinueProposer(LogIndex index, Slot& slot, Effects& out) {
   if (phase_ == Phase::kIdle || index != Next(chosen_)) return;
-  if (slot.HighestPromise(members()) > ballot_) {
+  if (slot.HighestPromise() > ballot_) {
     LoseBallot(out);
     return;
   }
   if (phase_ == Phase::kPromising && slot.durable().promised == ballot_ &&
-      slot.Promises(ballot_, members(), self_position_) >= majority()) {
+      slot.Promises(ballot_, configuration_, options_.self) >= configuration_.majority()) {
     ProposeUnderPromise(index, slot, out);
   }
 }
@@ -85,11 +86,9 @@ void ShardLog::ContinueProposer(LogIndex index, Slot& slot, Effects& out) {
 // Rule 5: the value with the highest accepted ballot among the records known, byte for byte; only if there is none, ours.
 void ShardLog::ProposeUnderPromise(LogIndex index, Slot& slot, Effects& out) {
   Record best = slot.latest();
-  for (size_t member = 0; member < members(); ++member) {
-    if (member == self_position_) continue;
-    const Record& record = slot.peer(member).record;
+  for (const PeerView& view : slot.peers()) {
     bool first_found = Bug("consensus.lower_value_adopted") && !best.accepted.none();
-    if (record.accepted > best.accepted && !first_found) best = record;
+    if (view.record.accepted > best.accepted && !first_found) best = view.record;
   }
   SharedBytes value;
   Digest digest;
@@ -98,7 +97,7 @@ void ShardLog::ProposeUnderPromise(LogIndex index, Slot& slot, Effects& out) {
     digest = best.digest;
     value = slot.ValueOf(digest);
     if (value == nullptr) return;  // asked for again by Retransmit
-  } else if (batch_.has_value() || !queue_.empty() || hand_over_.has_value()) {
+  } else if (batch_.has_value() || !queue_.empty() || hand_over_.has_value() || change_.has_value()) {
     const Batch& batch = MintBatch(index);
     digest = batch.digest;
     value = batch.value;
@@ -147,8 +146,11 @@ const ShardLog::Batch& ShardLog::MintBatch(LogIndex index) {
     queue_.pop_front();
   }
   lazy_since_us_ = queue_.size() > urgent_ ? moment_.now_us : 0;
-  batch.value =
-      std::make_shared<const std::string>(EncodeEnvelope(hand_over_.value_or(self()), Stamp(), commands));
+  MembershipChange change = change_.has_value() ? change_->change : MembershipChange{};
+  Owner next = hand_over_.value_or(self());
+  // Rule 16: an owner outside of the new set owns nothing, so who leaves names another.
+  if (change.remove == next.replica) next = change_->next;
+  batch.value = std::make_shared<const std::string>(EncodeEnvelope(next, Stamp(), commands, change));
   batch.digest = Sha256(*batch.value);
   batch_ = std::move(batch);
   return *batch_;

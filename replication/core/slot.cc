@@ -38,8 +38,33 @@ void Slot::Restore(const Record& record, SharedBytes value) {
   value_ = std::move(value);
 }
 
-void Slot::Merge(size_t member, const Record& record) {
-  Record& known = peers_[member].record;
+PeerView& Slot::peer(ReplicaId replica) {
+  for (PeerView& view : peers_) {
+    if (view.replica == replica) return view;
+  }
+  if (peers_.empty()) peers_.reserve(4);
+  peers_.push_back(PeerView{});
+  peers_.back().replica = replica;
+  return peers_.back();
+}
+
+const Record& Slot::RecordOf(ReplicaId replica, ReplicaId self) const {
+  static const Record kNothing;
+  if (replica == self) return durable_;
+  for (const PeerView& view : peers_) {
+    if (view.replica == replica) return view.record;
+  }
+  return kNothing;
+}
+
+// Only what is durable counts, our own vote included (rule 3).
+const Record& Slot::VoteOf(ReplicaId replica, ReplicaId self) const {
+  if (replica == self && Bug("consensus.own_vote_early")) return latest_;
+  return RecordOf(replica, self);
+}
+
+void Slot::Merge(ReplicaId replica, const Record& record) {
+  Record& known = peer(replica).record;
   known.promised = std::max(known.promised, record.promised);
   if (record.accepted > known.accepted) {
     known.accepted = record.accepted;
@@ -47,16 +72,14 @@ void Slot::Merge(size_t member, const Record& record) {
   }
 }
 
-std::optional<Digest> Slot::Chosen(size_t members, size_t self) const {
-  size_t majority = members / 2 + (Bug("consensus.minority_decides") ? 0 : 1);
-  const Record& own = Bug("consensus.own_vote_early") ? latest_ : durable_;
-  auto record = [&](size_t m) -> const Record& { return m == self ? own : peers_[m].record; };
-  for (size_t m = 0; m < members; ++m) {
-    const Record& candidate = record(m);
+std::optional<Digest> Slot::Chosen(const Configuration& members, ReplicaId self) const {
+  size_t majority = members.majority() - (Bug("consensus.minority_decides") ? 1 : 0);
+  for (ReplicaId m : members.members) {
+    const Record& candidate = VoteOf(m, self);
     if (candidate.accepted.none()) continue;
     size_t votes = 0;
-    for (size_t other = 0; other < members; ++other) {
-      const Record& vote = record(other);
+    for (ReplicaId other : members.members) {
+      const Record& vote = VoteOf(other, self);
       if (vote.accepted == candidate.accepted && vote.digest == candidate.digest) ++votes;
     }
     if (votes >= majority) return candidate.digest;
@@ -64,18 +87,26 @@ std::optional<Digest> Slot::Chosen(size_t members, size_t self) const {
   return std::nullopt;
 }
 
-size_t Slot::Promises(Ballot ballot, size_t members, size_t self) const {
+size_t Slot::Promises(Ballot ballot, const Configuration& members, ReplicaId self) const {
   size_t count = 0;
-  for (size_t m = 0; m < members; ++m) {
-    const Record& record = m == self ? durable_ : peers_[m].record;
-    if (record.promised == ballot) ++count;
+  for (ReplicaId m : members.members) {
+    if (RecordOf(m, self).promised == ballot) ++count;
   }
   return count;
 }
 
-Ballot Slot::HighestPromise(size_t members) const {
+Ballot Slot::HighestPromise() const {
   Ballot highest = latest_.promised;
-  for (size_t m = 0; m < members; ++m) highest = std::max(highest, peers_[m].record.promised);
+  for (const PeerView& view : peers_) highest = std::max(highest, view.record.promised);
+  return highest;
+}
+
+Ballot Slot::HighestPrepare(const Configuration& members) const {
+  Ballot highest;
+  for (const PeerView& view : peers_) {
+    bool own = view.record.promised.replica() == view.replica;
+    if (own && members.Contains(view.replica)) highest = std::max(highest, view.record.promised);
+  }
   return highest;
 }
 

@@ -1,28 +1,29 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
 #include <utility>
+#include <vector>
 
-#include "base/limits.h"
 #include "base/strong_id.h"
+#include "replication/core/configuration.h"
 #include "replication/core/message.h"
 
 namespace paxledger {
 
-/// What this replica knows of one member's record at one index.
+/// What this replica knows of another's record at one index.
 struct PeerView {
+  ReplicaId replica;
   Record record;  // newest durable record that the member reported
   Record told;    // our durable record as we last sent it to the member
   bool was_told = false;
   Digest offered;  // the value last sent to the member, whether or not it arrived
 };
 
-/// One index above the chosen ones: our own record, newest and durable, and our view of the others'.
-/// Members are named by their position in the shard's member list.
+/// One index above the chosen ones: our own record, newest and durable, and our view of the others'. Which of them count
+/// is known only when the configuration in force at the index is (consensus.md rule 16), so it is said when asked.
 class Slot {
  public:
   /// Takes a promise; `ballot` is above the present one.
@@ -36,15 +37,18 @@ class Slot {
   /// A record recovered from disk.
   void Restore(const Record& record, SharedBytes value);
 
-  /// Merges what a member reported: records only grow.
-  void Merge(size_t member, const Record& record);
+  /// Merges what a replica reported: records only grow.
+  void Merge(ReplicaId replica, const Record& record);
 
-  /// The value digest that a majority of durable records carries at one ballot, if any (consensus.md rules 3 and 8).
-  std::optional<Digest> Chosen(size_t members, size_t self) const;
-  /// Durable promises of exactly `ballot`, our own among them.
-  size_t Promises(Ballot ballot, size_t members, size_t self) const;
-  /// The highest ballot that any member, we included, is known to have promised.
-  Ballot HighestPromise(size_t members) const;
+  /// The value digest that a majority of the members' durable records carries at one ballot, if any (consensus.md rules 3,
+  /// 8 and 16).
+  std::optional<Digest> Chosen(const Configuration& members, ReplicaId self) const;
+  /// Members' durable promises of exactly `ballot`, our own among them.
+  size_t Promises(Ballot ballot, const Configuration& members, ReplicaId self) const;
+  /// The highest ballot that any replica, we included, is known to have promised.
+  Ballot HighestPromise() const;
+  /// The highest ballot that a member prepares with, as its own promise shows.
+  Ballot HighestPrepare(const Configuration& members) const;
 
   bool touched() const { return !latest_.promised.none(); }
   bool settled() const { return writing_.empty(); }
@@ -55,8 +59,8 @@ class Slot {
   void Hold(const Digest& digest, SharedBytes value) { seen_[digest] = std::move(value); }
   /// nullptr where the bytes were never seen.
   SharedBytes ValueOf(const Digest& digest) const;
-  PeerView& peer(size_t member) { return peers_[member]; }
-  const PeerView& peer(size_t member) const { return peers_[member]; }
+  PeerView& peer(ReplicaId replica);
+  const std::vector<PeerView>& peers() const { return peers_; }
 
   /// Set once the index is known to be chosen while its value is not here yet.
   std::optional<Digest> decided;
@@ -77,7 +81,10 @@ class Slot {
   SharedBytes value_;  // of latest_.accepted
   std::map<Digest, SharedBytes> seen_;
   std::deque<Written> writing_;
-  std::array<PeerView, limits::kReplicasMax> peers_;
+  /// The durable record of `replica` as known here; ours where it is `self`.
+  const Record& RecordOf(ReplicaId replica, ReplicaId self) const;
+  const Record& VoteOf(ReplicaId replica, ReplicaId self) const;
+  std::vector<PeerView> peers_;  // of whom something was heard, or told
 };
 
 }  // namespace paxledger

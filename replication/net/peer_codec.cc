@@ -102,7 +102,7 @@ struct HeadWriter {
       one.set_shard(notice.shard.value);
       one.set_since(notice.members.since.value);
       for (ReplicaId member : notice.members.members) one.add_members(member.value);
-      one.set_applied(notice.applied.value);
+      one.set_durable(notice.durable.value);
       one.set_owner(notice.owner.replica.value);
       one.set_owner_incarnation(notice.owner.incarnation.value);
     }
@@ -195,7 +195,7 @@ bool ReadNotice(const wire::Notice& from, ShardNotice* to) {
     if (member == 0 || member > UINT16_MAX || !in_order) return false;
     to->members.members.push_back(id);
   }
-  to->applied.value = from.applied();
+  to->durable.value = from.durable();
   to->owner.replica.value = static_cast<uint16_t>(from.owner());
   to->owner.incarnation.value = from.owner_incarnation();
   return true;

@@ -58,6 +58,11 @@ struct MessageNote {
     Note("barrier answered: shard, round, highest, chosen", m.shard.value, m.round, m.highest.value,
          m.chosen.value);
   }
+  void operator()(const Notices& m) const {
+    uint64_t durable = 0;
+    for (const ShardNotice& notice : m.shards) durable += notice.durable.value;
+    Note("notices: shards, durable in all", m.shards.size(), durable);
+  }
   void operator()(const ForwardedCommands& m) const {
     uint64_t bytes = 0;
     for (const SharedBytes& command : m.commands) bytes += command->size();

@@ -44,13 +44,16 @@ TEST(PeerCodec, GivesBackEveryFieldOfEveryMessageInOrder) {
   ASSERT_TRUE(writer.Add(BarrierAnswer{ShardId{4}, 99, LogIndex{12}, LogIndex{11}}));
   ASSERT_TRUE(writer.Add(ForwardedCommands{ShardId{5}, 2, Urgency::kLazy, {Shared("a"), Shared("b")}}));
   ASSERT_TRUE(writer.Add(AppMessage{17, std::string("\0x", 2)}));
+  ShardNotice notice{ShardId{6}, Configuration{LogIndex{40}, {ReplicaId{1}, ReplicaId{2}, ReplicaId{9}}},
+                     LogIndex{41}, Owner{ReplicaId{2}, Incarnation{77}}};
+  ASSERT_TRUE(writer.Add(Notices{{notice}}));
   writer.EndFrame(-5);
 
   FrameReader reader;
   PeerFrame frame;
   ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
   EXPECT_EQ(frame.sent_wall_us, -5);
-  ASSERT_EQ(frame.messages.size(), 7u);
+  ASSERT_EQ(frame.messages.size(), 8u);
   const auto& got = std::get<PaxosMessage>(frame.messages[0]);
   EXPECT_EQ(got.shard, paxos.shard);
   EXPECT_EQ(got.index, paxos.index);
@@ -77,6 +80,11 @@ TEST(PeerCodec, GivesBackEveryFieldOfEveryMessageInOrder) {
   ASSERT_EQ(forwarded.commands.size(), 2u);
   EXPECT_EQ(*forwarded.commands[1], "b");
   EXPECT_EQ(std::get<AppMessage>(frame.messages[6]).bytes, std::string("\0x", 2));
+  const auto& notices = std::get<Notices>(frame.messages[7]);
+  ASSERT_EQ(notices.shards.size(), 1u);
+  EXPECT_EQ(notices.shards[0].members, notice.members);
+  EXPECT_EQ(notices.shards[0].durable, notice.durable);
+  EXPECT_EQ(notices.shards[0].owner, notice.owner);
 }
 
 TEST(PeerCodec, KeepsAnEmptyValueApartFromNone) {

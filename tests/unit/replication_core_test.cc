@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "base/limits.h"
 #include "base/mark.h"
 #include "base/random.h"
 #include "replication/core/barrier.h"
@@ -72,43 +73,96 @@ TEST(RoutingTest, PassesOverASuspectedOwnerFromTheSecondTry) {
   EXPECT_EQ(ChooseProposer(ShardId{1}, owner, members, kOne, 3), kOne) << "silent for several tries";
 }
 
-TEST(BarrierTest, IsReadyOnceAMajorityAnsweredAndItsIndexIsChosen) {
-  Barrier barrier(ShardId{0}, 3);
-  BarrierEffects start = barrier.Read(1, LogIndex{5}, LogIndex{5}, 0);
+/// A reader that knows entries up to 5 chosen, and holds them.
+class BarrierTest : public testing::Test {
+ protected:
+  Barrier::Local At(int64_t now_us, LogIndex chosen = LogIndex{5}) {
+    return {members_, LogIndex{5}, chosen, now_us};
+  }
+  BarrierAnswer AnswerOf(uint64_t round, uint64_t highest = 5) {
+    return {ShardId{0}, round, LogIndex{highest}, LogIndex{5}};
+  }
+  Configuration members_{LogIndex{0}, {kOne, kTwo, kThree}};
+  Barrier barrier_{ShardId{0}};
+};
+
+TEST_F(BarrierTest, IsReadyOnceAMajorityAnsweredAndItsIndexIsChosen) {
+  BarrierEffects start = barrier_.Read(1, At(0));
   ASSERT_TRUE(start.broadcast.has_value());
   EXPECT_TRUE(start.ready.empty());
-  BarrierAnswer answer{ShardId{0}, start.broadcast->round, LogIndex{6}, LogIndex{5}};
-  BarrierEffects majority = barrier.Answer(1, answer, LogIndex{5}, LogIndex{5}, 10);
+  BarrierEffects majority = barrier_.Answer(kTwo, AnswerOf(start.broadcast->round, 6), At(10));
   EXPECT_TRUE(majority.ready.empty()) << "index 6 is in doubt";
-  EXPECT_FALSE(barrier.Overdue(9).has_value());
-  EXPECT_EQ(barrier.Overdue(10), LogIndex{6});
-  EXPECT_EQ(barrier.Chosen(LogIndex{6}).ready, std::vector<ReadTicket>({1}));
+  EXPECT_FALSE(barrier_.Overdue(9).has_value());
+  EXPECT_EQ(barrier_.Overdue(10), LogIndex{6});
+  EXPECT_EQ(barrier_.Chosen(At(11, LogIndex{6})).ready, std::vector<ReadTicket>({1}));
 }
 
-TEST(BarrierTest, AReadJoinsOnlyARoundThatWasNotSentYet) {
-  Barrier barrier(ShardId{0}, 3);
-  uint64_t first = barrier.Read(1, LogIndex{5}, LogIndex{5}, 0).broadcast->round;
-  EXPECT_FALSE(barrier.Read(2, LogIndex{5}, LogIndex{5}, 1).broadcast.has_value());
-  EXPECT_FALSE(barrier.Read(3, LogIndex{5}, LogIndex{5}, 2).broadcast.has_value());
-  BarrierEffects end =
-      barrier.Answer(1, {ShardId{0}, first, LogIndex{5}, LogIndex{5}}, LogIndex{5}, LogIndex{5}, 3);
+TEST_F(BarrierTest, AReadJoinsOnlyARoundThatWasNotSentYet) {
+  uint64_t first = barrier_.Read(1, At(0)).broadcast->round;
+  EXPECT_FALSE(barrier_.Read(2, At(1)).broadcast.has_value());
+  EXPECT_FALSE(barrier_.Read(3, At(2)).broadcast.has_value());
+  BarrierEffects end = barrier_.Answer(kTwo, AnswerOf(first), At(3));
   EXPECT_EQ(end.ready, std::vector<ReadTicket>({1}));
   ASSERT_TRUE(end.broadcast.has_value()) << "the others share the next round";
-  EXPECT_TRUE(barrier.Answer(2, {ShardId{0}, first, LogIndex{5}, LogIndex{5}}, LogIndex{5}, LogIndex{5}, 4)
-                  .ready.empty())
+  EXPECT_TRUE(barrier_.Answer(kThree, AnswerOf(first), At(4)).ready.empty())
       << "an answer to an older round counts for nothing";
-  BarrierEffects next = barrier.Answer(2, {ShardId{0}, end.broadcast->round, LogIndex{5}, LogIndex{5}},
-                                       LogIndex{5}, LogIndex{5}, 5);
+  BarrierEffects next = barrier_.Answer(kThree, AnswerOf(end.broadcast->round), At(5));
   EXPECT_EQ(next.ready, std::vector<ReadTicket>({2, 3}));
 }
 
-TEST(BarrierTest, TheSameMemberCountsOnce) {
-  Barrier barrier(ShardId{0}, 5);
-  uint64_t round = barrier.Read(1, LogIndex{5}, LogIndex{5}, 0).broadcast->round;
-  BarrierAnswer answer{ShardId{0}, round, LogIndex{5}, LogIndex{5}};
-  EXPECT_TRUE(barrier.Answer(1, answer, LogIndex{5}, LogIndex{5}, 1).ready.empty());
-  EXPECT_TRUE(barrier.Answer(1, answer, LogIndex{5}, LogIndex{5}, 1).ready.empty());
-  EXPECT_EQ(barrier.Answer(2, answer, LogIndex{5}, LogIndex{5}, 1).ready.size(), 1u);
+TEST_F(BarrierTest, TheSameMemberCountsOnceAndAStrangerNever) {
+  members_.members = {kOne, kTwo, kThree, ReplicaId{4}, ReplicaId{5}};
+  uint64_t round = barrier_.Read(1, At(0)).broadcast->round;
+  EXPECT_TRUE(barrier_.Answer(kTwo, AnswerOf(round), At(1)).ready.empty());
+  EXPECT_TRUE(barrier_.Answer(kTwo, AnswerOf(round), At(1)).ready.empty());
+  EXPECT_TRUE(barrier_.Answer(ReplicaId{9}, AnswerOf(round), At(1)).ready.empty());
+  EXPECT_EQ(barrier_.Answer(kThree, AnswerOf(round), At(1)).ready.size(), 1u);
+}
+
+TEST_F(BarrierTest, AReadIsRepeatedWhereWhatItWaitedForBroughtANewConfiguration) {
+  uint64_t first = barrier_.Read(1, At(0)).broadcast->round;
+  EXPECT_TRUE(barrier_.Answer(kTwo, AnswerOf(first, 6), At(1)).ready.empty());
+  members_ = Configuration{LogIndex{6}, {kOne, kTwo, ReplicaId{4}}};
+  BarrierEffects again = barrier_.Chosen(At(2, LogIndex{6}));
+  EXPECT_TRUE(again.ready.empty()) << "a majority of the old members may miss what the new have chosen";
+  ASSERT_TRUE(again.broadcast.has_value());
+  EXPECT_TRUE(barrier_.Answer(kThree, AnswerOf(again.broadcast->round, 5), At(3, LogIndex{6})).ready.empty())
+      << "it left";
+  EXPECT_EQ(barrier_.Answer(ReplicaId{4}, AnswerOf(again.broadcast->round, 6), At(3, LogIndex{6})).ready,
+            std::vector<ReadTicket>({1}));
+}
+
+TEST_F(BarrierTest, ARoundUnderWayIsAskedAnewUnderANewConfiguration) {
+  uint64_t first = barrier_.Read(1, At(0)).broadcast->round;
+  members_ = Configuration{LogIndex{6}, {kOne, kTwo, ReplicaId{4}}};
+  BarrierEffects again = barrier_.Answer(kTwo, AnswerOf(first, 5), At(2, LogIndex{6}));
+  EXPECT_TRUE(again.ready.empty());
+  ASSERT_TRUE(again.broadcast.has_value());
+  EXPECT_EQ(barrier_.Answer(kTwo, AnswerOf(again.broadcast->round, 6), At(3, LogIndex{6})).ready.size(), 1u);
+}
+
+TEST(ConfigurationTest, AChangeCountsOnlyForTheConfigurationItWasMadeFor) {
+  Configuration before{LogIndex{3}, {kOne, kTwo, kThree}};
+  std::optional<Configuration> swapped = Changed(before, {LogIndex{3}, kThree, ReplicaId{4}}, LogIndex{9});
+  ASSERT_TRUE(swapped.has_value());
+  EXPECT_EQ(*swapped, (Configuration{LogIndex{9}, {kOne, kTwo, ReplicaId{4}}}));
+  EXPECT_FALSE(Changed(*swapped, {LogIndex{3}, kTwo, ReplicaId{5}}, LogIndex{10}).has_value());
+  EXPECT_FALSE(Changed(before, {LogIndex{3}, ReplicaId{8}, ReplicaId{4}}, LogIndex{9}).has_value());
+  EXPECT_FALSE(Changed(before, {LogIndex{3}, ReplicaId{}, kTwo}, LogIndex{9}).has_value());
+  EXPECT_FALSE(Changed({LogIndex{0}, {kOne}}, {LogIndex{0}, kOne, ReplicaId{}}, LogIndex{1}).has_value())
+      << "nobody would be left";
+}
+
+TEST(EnvelopeTest, CarriesAMembershipChange) {
+  MembershipChange change{LogIndex{7}, kTwo, ReplicaId{4}};
+  std::string value = EncodeEnvelope(Owner{kOne, Incarnation{1}}, 5, {}, change);
+  absl::StatusOr<Envelope> entry = DecodeEnvelope(value);
+  ASSERT_TRUE(entry.ok());
+  EXPECT_EQ(entry->change, change);
+  EXPECT_EQ(PeekEnvelope(value).change, change);
+  for (size_t cut = 0; cut < value.size(); ++cut) {
+    EXPECT_FALSE(DecodeEnvelope(std::string_view(value).substr(0, cut)).ok()) << cut;
+  }
 }
 
 class OneLog : public testing::Test {

@@ -1,0 +1,198 @@
+// Which shards have a replica here, and what nodes tell each other of that (ADR 0008).
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "replication/replica_state.h"
+
+namespace paxledger {
+namespace {
+
+constexpr int64_t kNoticesEveryUs = 500'000;
+constexpr int64_t kLearnEveryUs = 20'000;
+
+}  // namespace
+
+std::string Replica::State::HostName(ShardId shard) { return absl::StrCat("host/", shard.value); }
+
+std::vector<ShardId> Replica::State::Hosted() const {
+  std::vector<ShardId> hosted;
+  for (const Shard& shard : shards_) {
+    if (shard.log != nullptr) hosted.push_back(shard.id);
+  }
+  return hosted;
+}
+
+Configuration Replica::State::MembersOf(ShardId id) const {
+  const Shard& shard = At(id);
+  const Configuration& heard = shard.heard.members;
+  // A learner, or one that left and does not know it yet, knows less than the members say.
+  if (shard.log == nullptr || shard.log->configuration().since < heard.since) return heard;
+  return shard.log->configuration();
+}
+
+std::vector<ReplicaId> Replica::State::HostsOf(ShardId id) const {
+  Configuration members = MembersOf(id);
+  Owner owner = At(id).heard.owner;
+  std::erase(members.members, options.self);
+  auto rank = [&](ReplicaId replica) {
+    bool up = ports.transport->IsUp(replica);
+    bool suspected = std::any_of(health_.begin(), health_.end(), [&](const MemberHealth& health) {
+      return health.replica == replica && health.suspected;
+    });
+    bool near = std::binary_search(near_.begin(), near_.end(), replica);
+    return std::make_tuple(!up, suspected, !near, replica != owner.replica, replica);
+  };
+  std::sort(members.members.begin(), members.members.end(),
+            [&](ReplicaId a, ReplicaId b) { return rank(a) < rank(b); });
+  return std::move(members.members);
+}
+
+std::optional<LogIndex> Replica::State::DurableAt(ShardId id, ReplicaId replica) const {
+  const Shard& shard = At(id);
+  if (replica == options.self) {
+    return shard.log == nullptr ? std::nullopt : std::optional<LogIndex>(shard.durable);
+  }
+  auto it = shard.heard.durable.find(replica);
+  return it == shard.heard.durable.end() ? std::nullopt : std::optional<LogIndex>(it->second);
+}
+
+void Replica::State::Host(ShardId id) {
+  Shard& shard = At(id);
+  if (shard.log != nullptr || shard.dropping || !ready_) return;
+  LogStore::AddNumber(HostName(id), kHosted, batch_);
+  absl::Status recovered = RecoverShard(shard);
+  Check(recovered.ok(), "a shard that was not hosted has no rows that could be damaged");
+  TellOfChange(shard);
+  FlushSoon();
+}
+
+void Replica::State::Drop(ShardId id, absl::AnyInvocable<void()> done) {
+  Shard& shard = At(id);
+  if (shard.log == nullptr || shard.dropping) {
+    ports.executor->Post(std::move(done));
+    return;
+  }
+  Check(!shard.log->member(), "a member of a shard is never dropped (consensus.md rule 16)");
+  shard.dropping = true;
+  shard.log.reset();
+  shard.barrier.reset();
+  FailReadsOf(id);
+  shard.proposals.clear();
+  shard.to_apply.clear();
+  shard.recent.clear();
+  shard.recent_bytes = 0;
+  shard.applied_not_durable.clear();
+  shard.applied = shard.durable = LogIndex{};
+  shard.wake_at_us = shard.learn_at_us = INT64_MAX;
+  shard.machine->Release([this, id, done = std::move(done)]() mutable {
+    EngineBatch batch;
+    LogStore::AddRemoval(id, batch);
+    LogStore::AddNumber(HostName(id), kDropped, batch);
+    ports.engine->Write(std::move(batch), Durability::kSync, [this, id, done = std::move(done)]() mutable {
+      absl::Status reloaded = At(id).machine->Reload();
+      Check(reloaded.ok(), "a shard without rows has none that could be damaged");
+      At(id).machine = nullptr;
+      At(id).dropping = false;
+      done();
+    });
+  });
+}
+
+absl::Status Replica::State::ChangeMembers(ShardId id, const MembershipChange& change) {
+  Shard& shard = At(id);
+  if (shard.log == nullptr || !shard.log->may_vote()) {
+    return absl::FailedPreconditionError("this replica does not vote in the shard");
+  }
+  const Configuration& now = shard.log->configuration();
+  std::optional<Configuration> after = Changed(now, change, Next(now.since));
+  if (!after.has_value()) {
+    return absl::FailedPreconditionError("the change is not for the configuration in force");
+  }
+  std::vector<Owner> heirs = HeirsOf(*after);
+  Step(shard, event::ChangeMembers{change, heirs.empty() ? Owner{} : heirs.front()});
+  return absl::OkStatus();
+}
+
+void Replica::State::SetNodes(std::vector<ReplicaId> nodes, std::vector<ReplicaId> near) {
+  near_ = std::move(near);
+  std::erase(near_, options.self);
+  std::sort(near_.begin(), near_.end());
+  for (ReplicaId node : nodes) {
+    if (node == options.self || peers_.contains(node)) continue;
+    peers_[node];
+    health_.push_back({node, false, false});
+    absl::StatusOr<uint64_t> seen = store_.ReadNumber(absl::StrCat("peer/", node.value));
+    // A damaged row refuses the node, which is safe; the scrub and the next start name it.
+    if (seen.ok()) admitted_[node] = *seen;
+  }
+  auto gone = [&](ReplicaId node) { return std::find(nodes.begin(), nodes.end(), node) == nodes.end(); };
+  std::erase_if(peers_, [&](const auto& peer) { return gone(peer.first); });
+  std::erase_if(admitted_, [&](const auto& peer) { return gone(peer.first); });
+  std::erase_if(health_, [&](const MemberHealth& health) { return gone(health.replica); });
+  UpdateHealth();
+}
+
+// --- notices --------------------------------------------------------------------------------------------------------
+
+ShardNotice Replica::State::NoticeOf(const Shard& shard) const {
+  return {shard.id, shard.log->configuration(), shard.durable, shard.log->owner()};
+}
+
+void Replica::State::SendNotices(ReplicaId to) {
+  Notices notices;
+  for (const Shard& shard : shards_) {
+    if (shard.log != nullptr) notices.shards.push_back(NoticeOf(shard));
+  }
+  if (!notices.shards.empty()) ports.transport->Send(to, std::move(notices));
+  FlushSoon();
+}
+
+void Replica::State::SendNoticesToAll() {
+  notices_at_us_ = ports.clock->MonotonicMicros() + kNoticesEveryUs;
+  for (const auto& [peer, unused] : peers_) {
+    if (ports.transport->IsUp(peer)) SendNotices(peer);
+  }
+}
+
+void Replica::State::TellOfChange(Shard& shard) {
+  UpdateHealthOf(shard);
+  shard.learn_at_us = shard.log->member() ? INT64_MAX : ports.clock->MonotonicMicros();
+  for (const auto& [peer, unused] : peers_) ports.transport->Send(peer, Notices{{NoticeOf(shard)}});
+  ArmTimer();
+}
+
+void Replica::State::Handle(ReplicaId from, Notices& notices) {
+  if (!ready_) return;
+  for (ShardNotice& notice : notices.shards) {
+    if (notice.shard.value >= shards_.size()) continue;
+    Shard& shard = At(notice.shard);
+    shard.heard.durable[from] = notice.durable;
+    if (notice.members.since >= shard.heard.members.since) {
+      shard.heard.members = std::move(notice.members);
+      shard.heard.owner = notice.owner;
+    }
+    if (shard.log != nullptr && notice.durable > shard.log->chosen()) {
+      Step(shard, event::ToldChosen{from, notice.durable});
+    }
+  }
+}
+
+// --- learners -------------------------------------------------------------------------------------------------------
+
+// A learner is told nothing by itself, so it asks one member after the other for what follows.
+void Replica::State::Learn(Shard& shard, int64_t now_us) {
+  shard.learn_at_us = now_us + kLearnEveryUs;
+  std::vector<ReplicaId> hosts = HostsOf(shard.id);
+  std::erase_if(hosts, [this](ReplicaId host) { return !ports.transport->IsUp(host); });
+  if (hosts.empty()) return;
+  LogIndex first = Next(shard.log->chosen());
+  LogIndex last{first.value + limits::kFetchEntriesMax - 1};
+  ports.transport->Send(hosts[shard.learn_turn++ % hosts.size()], FetchRequest{shard.id, first, last});
+  FlushSoon();
+}
+
+}  // namespace paxledger
