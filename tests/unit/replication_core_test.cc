@@ -76,12 +76,15 @@ TEST(RoutingTest, PassesOverASuspectedOwnerFromTheSecondTry) {
 /// A reader that knows entries up to 5 chosen, and holds them.
 class BarrierTest : public testing::Test {
  protected:
+  void SetUp() override { Marks::Install(&marks_); }
+  void TearDown() override { Marks::Install(nullptr); }
   Barrier::Local At(int64_t now_us, LogIndex chosen = LogIndex{5}) {
     return {members_, LogIndex{5}, chosen, now_us};
   }
   BarrierAnswer AnswerOf(uint64_t round, uint64_t highest = 5) {
     return {ShardId{0}, round, LogIndex{highest}, LogIndex{5}};
   }
+  Marks marks_{1};
   Configuration members_{LogIndex{0}, {kOne, kTwo, kThree}};
   Barrier barrier_{ShardId{0}};
 };
@@ -126,6 +129,7 @@ TEST_F(BarrierTest, AReadIsRepeatedWhereWhatItWaitedForBroughtANewConfiguration)
   BarrierEffects again = barrier_.Chosen(At(2, LogIndex{6}));
   EXPECT_TRUE(again.ready.empty()) << "a majority of the old members may miss what the new have chosen";
   ASSERT_TRUE(again.broadcast.has_value());
+  EXPECT_EQ(marks_.hits().at("barrier.repeated"), 1u);
   EXPECT_TRUE(barrier_.Answer(kThree, AnswerOf(again.broadcast->round, 5), At(3, LogIndex{6})).ready.empty())
       << "it left";
   EXPECT_EQ(barrier_.Answer(ReplicaId{4}, AnswerOf(again.broadcast->round, 6), At(3, LogIndex{6})).ready,
@@ -138,6 +142,7 @@ TEST_F(BarrierTest, ARoundUnderWayIsAskedAnewUnderANewConfiguration) {
   BarrierEffects again = barrier_.Answer(kTwo, AnswerOf(first, 5), At(2, LogIndex{6}));
   EXPECT_TRUE(again.ready.empty());
   ASSERT_TRUE(again.broadcast.has_value());
+  EXPECT_EQ(marks_.hits().at("barrier.restarted"), 1u);
   EXPECT_EQ(barrier_.Answer(kTwo, AnswerOf(again.broadcast->round, 6), At(3, LogIndex{6})).ready.size(), 1u);
 }
 
