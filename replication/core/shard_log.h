@@ -231,6 +231,7 @@ class ShardLog {
   void StartPrepare(LogIndex index, Slot& slot, Effects& out);
   void ContinueProposer(LogIndex index, Slot& slot, Effects& out);
   void ProposeUnderPromise(LogIndex index, Slot& slot, Effects& out);
+  Record HighestAccepted(const Slot& slot) const;
   void LoseBallot(Effects& out);
   const Batch& MintBatch(LogIndex index);
   SharedBytes MintNoop() const;

@@ -83,13 +83,26 @@ void ShardLog::ContinueProposer(LogIndex index, Slot& slot, Effects& out) {
   }
 }
 
-// Rule 5: the value with the highest accepted ballot among the records known, byte for byte; only if there is none, ours.
-void ShardLog::ProposeUnderPromise(LogIndex index, Slot& slot, Effects& out) {
-  Record best = slot.latest();
+// Rule 5. The records of those who promised this ballot are enough: whatever is chosen below it, one of them accepted. One
+// that others reported is repeated where its bytes are here; they may be nowhere else than with a replica that is dead, and
+// then nothing may wait for them.
+Record ShardLog::HighestAccepted(const Slot& slot) const {
+  Record known = slot.latest();
+  Record promised = slot.latest();
   for (const PeerView& view : slot.peers()) {
-    bool first_found = Bug("consensus.lower_value_adopted") && !best.accepted.none();
-    if (view.record.accepted > best.accepted && !first_found) best = view.record;
+    const Record& record = view.record;
+    bool first_found = Bug("consensus.lower_value_adopted") && !known.accepted.none();
+    if (record.accepted > known.accepted && !first_found) known = record;
+    if (record.promised == ballot_ && record.accepted > promised.accepted) promised = record;
   }
+  bool held = known.accepted.none() || slot.ValueOf(known.digest) != nullptr;
+  if (!held) Mark("shard_log.bytes_elsewhere");
+  return held ? known : promised;
+}
+
+// The value with the highest accepted ballot, byte for byte; only if there is none, ours.
+void ShardLog::ProposeUnderPromise(LogIndex index, Slot& slot, Effects& out) {
+  Record best = HighestAccepted(slot);
   SharedBytes value;
   Digest digest;
   if (!best.accepted.none() && !Bug("consensus.found_value_ignored")) {
