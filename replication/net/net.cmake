@@ -11,11 +11,13 @@ add_library(replication_net_proto ${peer_proto}.cc ${peer_proto}.h)
 target_link_libraries(replication_net_proto PUBLIC protobuf::libprotobuf)
 target_include_directories(replication_net_proto PUBLIC ${CMAKE_BINARY_DIR}/gen)
 
+add_library(replication_codec ${CMAKE_CURRENT_SOURCE_DIR}/net/peer_codec.cc)
+target_link_libraries(replication_codec PUBLIC base_core PRIVATE replication_net_proto)
+
 add_library(replication_net
   ${CMAKE_CURRENT_SOURCE_DIR}/net/guest.cc
-  ${CMAKE_CURRENT_SOURCE_DIR}/net/peer_codec.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/net/tls_greeting.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/net/tls_setup.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/net/tls_transport.cc)
-target_link_libraries(replication_net PUBLIC base_core base_log
-  PRIVATE replication_net_proto Boost::headers OpenSSL::SSL OpenSSL::Crypto)
+target_link_libraries(replication_net PUBLIC base_core base_log replication_codec
+  PRIVATE Boost::headers OpenSSL::SSL OpenSSL::Crypto)

@@ -21,10 +21,10 @@ class Faults {
   /// The machine has just taken a request, or will in a moment: it may be its last.
   enum class Fate : uint8_t { kLives, kDies };
   Fate OnRequest(uint32_t machine);
+  /// The process on the machine has ended of itself.
+  void OnEnd(uint32_t machine);
   /// How often each kind of fault struck.
   const std::map<std::string, uint64_t>& struck() const { return struck_; }
-  /// 0: none.
-  uint32_t dead_for_good() const { return killed_; }
 
  private:
   using Act = void (Faults::*)();
@@ -37,7 +37,16 @@ class Faults {
   void Swizzle();
   void ResetConnection();
   void JumpClock();
-  void KillForGood();
+  void SlowDisk();
+  void FullDisk();
+  void FailingWrite();
+  void HandOver();
+  void PlannedRestart();
+  void LoseMachine();
+  void TakeImage();
+  void SwapDisk();
+  void Rot();
+  void BootLater(uint32_t machine, int64_t delay_us);
   uint32_t AnyMachine() { return 1 + static_cast<uint32_t>(random_.Below(cluster_.size())); }
   int64_t UpTo(int64_t most_us) { return random_.Between(most_us / 20, most_us); }
   template <class Work>
@@ -51,7 +60,9 @@ class Faults {
   Random random_;
   bool started_ = false;
   bool stopped_ = false;
-  uint32_t killed_ = 0;
+  uint32_t victim_ = 0;      // of the loss; 0: none yet
+  Rows image_[kTableCount];  // its disk as it was...
+  uint64_t image_life_ = 0;  // ...after this life; 0: no image
   std::map<std::string, uint64_t> struck_;
 };
 

@@ -172,7 +172,7 @@ void JournalFold::PostTo(ShardId shard, LogIndex index, const std::string& accou
   at->second.posted.Add(sums);
   books_[shard.value].all.Add(sums);
   if (CrossesLimit(at->second.spec, at->second.posted)) {
-    fail_(absl::StrCat("account ", account, " crosses its limit at shard ", shard.value, ", index ",
+    fail_(absl::StrCat("account ", account, " crossed its limit at shard ", shard.value, ", index ",
                        index.value, ": debits ", ShowAmount(at->second.posted.debits), ", credits ",
                        ShowAmount(at->second.posted.credits)));
   }

@@ -1,9 +1,13 @@
 #include "tests/sim/plan.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/bytes.h"
 
 namespace paxledger::sim {
 namespace {
+
+constexpr Profile kProfiles[] = {Profile::kChaos,   Profile::kCalm, Profile::kDisk,
+                                 Profile::kNetwork, Profile::kDuel, Profile::kRot};
 
 /// On in `per_hundred` of 100 seeds, then every `low`..`high` seconds.
 int64_t DrawInterval(Random& random, uint64_t per_hundred, int64_t low_s, int64_t high_s) {
@@ -18,8 +22,7 @@ uint32_t DrawRate(Random& random, uint64_t per_hundred, uint64_t max) {
   return on ? static_cast<uint32_t>(rate) : 0;
 }
 
-void DrawNetwork(Plan& plan, Random& random) {
-  NetworkProfile& network = plan.network;
+void DrawDelays(NetworkProfile& network, Random& random) {
   switch (random.Below(4)) {
     case 0:  // one metropolitan area
       network.delay_us_min = 150;
@@ -40,12 +43,18 @@ void DrawNetwork(Plan& plan, Random& random) {
   }
   network.tail_per_thousand = DrawRate(random, 60, 50);
   network.tail_us_max = random.Between(5'000, 200'000);
-  network.loss_per_million = DrawRate(random, 40, 20'000);
-  network.reset_per_million = DrawRate(random, 30, 1'000);
 }
 
-void DrawDisk(Plan& plan, Random& random) {
-  DiskProfile& disk = plan.disk;
+void DrawLinkTrouble(Plan& plan, Random& random) {
+  plan.network.loss_per_million = DrawRate(random, 40, 20'000);
+  plan.network.reset_per_million = DrawRate(random, 30, 1'000);
+  plan.cut_every_us = DrawInterval(random, 40, 2, 15);
+  plan.partition_every_us = DrawInterval(random, 35, 4, 25);
+  plan.cut_us_max = random.Between(200'000, 5'000'000);
+  plan.reset_every_us = DrawInterval(random, 30, 1, 10);
+}
+
+void DrawDisk(DiskProfile& disk, Random& random) {
   if (random.Chance(1, 3)) {
     disk.sync_us_min = 2'000;
     disk.sync_us_max = 15'000;
@@ -54,36 +63,45 @@ void DrawDisk(Plan& plan, Random& random) {
   disk.slow_us_max = random.Between(10'000, 400'000);
 }
 
-}  // namespace
+void DrawDiskTrouble(Plan& plan, Random& random, uint64_t per_hundred) {
+  plan.slow_disk_every_us = DrawInterval(random, per_hundred, 4, 25);
+  plan.slow_disk_us_max = random.Between(500'000, 8'000'000);
+  plan.slow_sync_us_max = random.Between(20'000, 1'000'000);
+  plan.full_disk_every_us = DrawInterval(random, per_hundred, 5, 25);
+  plan.full_disk_us_max = random.Between(300'000, 5'000'000);
+  plan.failing_write_every_us = DrawInterval(random, per_hundred, 4, 25);
+}
 
-Plan DrawPlan(const SimOptions& options, Random& random) {
-  Plan plan;
-  bool five = random.Chance(1, 5);
-  plan.data_centres = options.data_centres != 0 ? options.data_centres : (five ? 5 : 3);
-  plan.shards = 1 + static_cast<uint32_t>(random.Below(6));
-  plan.checkpoint_commands = 16U << random.Below(6);
-  DrawNetwork(plan, random);
-  DrawDisk(plan, random);
-
+void DrawProcessTrouble(Plan& plan, Random& random) {
   plan.crash_every_us = DrawInterval(random, 65, 2, 20);
   plan.down_us_max = random.Between(100'000, 6'000'000);
   plan.pause_every_us = DrawInterval(random, 30, 3, 20);
   plan.pause_us_max = random.Between(50'000, 4'000'000);
-  plan.cut_every_us = DrawInterval(random, 40, 2, 15);
-  plan.partition_every_us = DrawInterval(random, 35, 4, 25);
-  plan.cut_us_max = random.Between(200'000, 5'000'000);
-  plan.reset_every_us = DrawInterval(random, 30, 1, 10);
+  plan.rare_choices_per_thousand = DrawRate(random, 50, 100);
+  plan.hand_over_every_us = DrawInterval(random, 25, 1, 15);
+  plan.planned_restart_every_us = DrawInterval(random, 20, 4, 25);
+}
+
+void DrawClocks(Plan& plan, Random& random) {
   plan.clock_jump_every_us = DrawInterval(random, 25, 3, 20);
   plan.clock_jump_us_max = random.Between(10'000, 3'000'000);
   plan.clock_skew_us_max = random.Chance(1, 2) ? random.Between(100, 700'000) : 0;
-  plan.kill_at_us = random.Chance(20, 100) ? random.Between(1'000'000, options.seconds * 1'000'000) : 0;
-  plan.rare_choices_per_thousand = DrawRate(random, 50, 100);
+}
 
+void DrawLoss(Plan& plan, const SimOptions& options, Random& random, uint64_t per_hundred) {
+  plan.loss_at_us = random.Between(1'000'000, options.seconds * 1'000'000);
+  uint64_t kind = random.Below(4);
+  if (!random.Chance(per_hundred, 100)) return;
+  plan.loss = kind == 0   ? Plan::Loss::kEmptiedDisk
+              : kind == 1 ? Plan::Loss::kRestoredDisk
+                          : Plan::Loss::kDeath;
+}
+
+void DrawClients(Plan& plan, Random& random) {
   plan.clients = 2 + static_cast<uint32_t>(random.Below(12));
   plan.accounts = 4 + static_cast<uint32_t>(random.Below(40));
   plan.hot_accounts = 1 + static_cast<uint32_t>(random.Below(3));
   plan.client_timeout_us = random.Between(300'000, 5'000'000);
-  plan.answers_lost_per_thousand = DrawRate(random, 40, 100);
   plan.reads_per_thousand = DrawRate(random, 80, 500);
   plan.dense_readers = random.Chance(1, 6) ? 2 + static_cast<uint32_t>(random.Below(3)) : 0;
   plan.dense_read_every_us = random.Between(5'000, 60'000);
@@ -91,8 +109,98 @@ Plan DrawPlan(const SimOptions& options, Random& random) {
   plan.barrier_every_us = DrawInterval(random, 50, 0, 1);
   plan.duplicates_per_thousand = DrawRate(random, 60, 200);
   plan.other_bodies_per_thousand = DrawRate(random, 40, 100);
+}
+
+void DrawClientTrouble(Plan& plan, Random& random) {
+  plan.answers_lost_per_thousand = DrawRate(random, 40, 100);
   plan.clients_die_per_thousand = DrawRate(random, 40, 50);
   plan.gateway_dies_per_thousand = DrawRate(random, 40, 20);
+}
+
+/// Owners fall silent, are cut off and hand over, while gateways everywhere want the same few shards.
+void DrawDuel(Plan& plan, Random& random) {
+  plan.shards = 1 + static_cast<uint32_t>(random.Below(2));
+  plan.clients = 8 + static_cast<uint32_t>(random.Below(12));
+  plan.pause_every_us = random.Between(300'000, 2'000'000);
+  plan.pause_us_max = random.Between(50'000, 800'000);
+  plan.cut_every_us = random.Between(300'000, 2'000'000);
+  plan.cut_us_max = random.Between(100'000, 1'500'000);
+  plan.hand_over_every_us = random.Between(200'000, 2'000'000);
+  plan.rare_choices_per_thousand = DrawRate(random, 80, 200);
+}
+
+}  // namespace
+
+std::string_view ProfileName(Profile profile) {
+  switch (profile) {
+    case Profile::kChaos:
+      return "chaos";
+    case Profile::kCalm:
+      return "calm";
+    case Profile::kDisk:
+      return "disk";
+    case Profile::kNetwork:
+      return "network";
+    case Profile::kDuel:
+      return "duel";
+    case Profile::kRot:
+      return "rot";
+  }
+  return "?";
+}
+
+std::optional<Profile> ProfileFromName(std::string_view name) {
+  for (Profile profile : kProfiles) {
+    if (ProfileName(profile) == name) return profile;
+  }
+  return std::nullopt;
+}
+
+Plan DrawPlan(const SimOptions& options, Random& random) {
+  Plan plan;
+  bool five = random.Chance(1, 5);
+  plan.data_centres = options.data_centres != 0 ? options.data_centres : (five ? 5 : 3);
+  plan.nodes_per_data_centre = options.nodes_per_data_centre;
+  plan.shards = 1 + static_cast<uint32_t>(random.Below(6));
+  plan.checkpoint_commands = 16U << random.Below(6);
+  DrawDelays(plan.network, random);
+  DrawDisk(plan.disk, random);
+  DrawClients(plan, random);
+  switch (options.profile) {
+    case Profile::kChaos:
+      DrawLinkTrouble(plan, random);
+      DrawProcessTrouble(plan, random);
+      DrawDiskTrouble(plan, random, 20);
+      DrawClocks(plan, random);
+      DrawClientTrouble(plan, random);
+      DrawLoss(plan, options, random, 25);
+      break;
+    case Profile::kCalm:
+      plan.disk.slow_per_thousand = 0;
+      plan.network.tail_per_thousand = 0;
+      break;
+    case Profile::kDisk:
+      DrawProcessTrouble(plan, random);
+      DrawDiskTrouble(plan, random, 70);
+      DrawLoss(plan, options, random, 50);
+      break;
+    case Profile::kNetwork:
+      DrawLinkTrouble(plan, random);
+      DrawClientTrouble(plan, random);
+      break;
+    case Profile::kDuel:
+      DrawDuel(plan, random);
+      DrawClocks(plan, random);
+      break;
+    case Profile::kRot:
+      DrawProcessTrouble(plan, random);
+      plan.loss = Plan::Loss::kRot;
+      plan.loss_at_us = random.Between(1'000'000, options.seconds * 500'000);
+      plan.rot_every_us = random.Between(200'000, 3'000'000);
+      plan.disk.misdirected_per_million = DrawRate(random, 50, 2'000);
+      break;
+  }
+  if (options.shards != 0) plan.shards = options.shards;
   return plan;
 }
 
@@ -103,16 +211,26 @@ std::string Plan::Describe() const {
   auto every = [&text](int64_t interval_us, absl::string_view what) {
     if (interval_us > 0) absl::StrAppend(&text, ", ", what, " every ", interval_us / 1'000, " ms");
   };
+  if (dense_readers > 0) absl::StrAppend(&text, ", ", dense_readers, " dense readers");
   every(crash_every_us, "crash");
   every(pause_every_us, "pause");
   every(cut_every_us, "cut");
   every(partition_every_us, "partition");
   every(reset_every_us, "reset");
   every(clock_jump_every_us, "clock jump");
+  every(slow_disk_every_us, "slow disk");
+  every(full_disk_every_us, "full disk");
+  every(failing_write_every_us, "failing write");
+  every(hand_over_every_us, "hand-over");
+  every(planned_restart_every_us, "planned restart");
+  every(rot_every_us, "rot");
   if (gateway_dies_per_thousand > 0)
     absl::StrAppend(&text, ", gateway dies in ", gateway_dies_per_thousand, " of 1000");
   if (clock_skew_us_max > 0) absl::StrAppend(&text, ", skew ", clock_skew_us_max, " us");
-  if (kill_at_us > 0) absl::StrAppend(&text, ", one dies at ", kill_at_us / 1'000, " ms");
+  static constexpr const char* kLosses[] = {"", "a death", "an emptied disk", "a restored disk", "rot"};
+  if (loss != Loss::kNone) {
+    absl::StrAppend(&text, ", ", kLosses[static_cast<size_t>(loss)], " at ", loss_at_us / 1'000, " ms");
+  }
   if (network.loss_per_million > 0) absl::StrAppend(&text, ", loss ", network.loss_per_million, " ppm");
   if (network.reset_per_million > 0)
     absl::StrAppend(&text, ", frame resets ", network.reset_per_million, " ppm");

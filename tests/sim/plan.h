@@ -1,24 +1,42 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "tests/sim/sim_engine.h"
 #include "tests/sim/sim_network.h"
 
 namespace paxledger::sim {
 
+/// What kinds of trouble a seed draws from.
+enum class Profile : uint8_t {
+  kChaos,    // the swarm: each seed switches some kinds on
+  kCalm,     // none: what the cluster does when nothing goes wrong
+  kDisk,     // disks: slow, full, failing, lost, and the crashes that show what was not synced
+  kNetwork,  // links: loss, delay, cuts, partitions, resets
+  kDuel,     // few shards, many gateways, and owners that keep falling silent
+  kRot,      // bits that flip on one machine's disk, and reads that return another row
+};
+std::string_view ProfileName(Profile profile);
+std::optional<Profile> ProfileFromName(std::string_view name);
+
 struct SimOptions {
   uint64_t seed = 1;
-  int64_t seconds = 60;       // of virtual time under faults
-  uint64_t transfers = 500;   // begun in that time
-  uint32_t data_centres = 0;  // 0: drawn
+  int64_t seconds = 60;                // of virtual time under faults, at least
+  uint64_t transfers = 500;            // begun in that time, at least
+  uint32_t data_centres = 0;           // 0: drawn
+  uint32_t nodes_per_data_centre = 1;  // the only number so far
+  uint32_t shards = 0;                 // 0: drawn
+  Profile profile = Profile::kChaos;
 };
 
 /// What one seed is made of: a swarm, so that each seed switches some kinds of fault on, with rates of its own. An interval
 /// of 0 means never.
 struct Plan {
   uint32_t data_centres = 3;
+  uint32_t nodes_per_data_centre = 1;
   uint32_t shards = 4;
   uint32_t checkpoint_commands = 64;
   size_t cached_accounts = 50'000;
@@ -36,8 +54,23 @@ struct Plan {
   int64_t clock_jump_every_us = 0;
   int64_t clock_jump_us_max = 0;
   int64_t clock_skew_us_max = 0;           // steady
-  int64_t kill_at_us = 0;                  // a data centre dies for good
   uint32_t rare_choices_per_thousand = 0;  // Fault points
+
+  int64_t slow_disk_every_us = 0;  // one machine's disk, for a while
+  int64_t slow_disk_us_max = 5'000'000;
+  int64_t slow_sync_us_max = 500'000;
+  int64_t full_disk_every_us = 0;
+  int64_t full_disk_us_max = 3'000'000;
+  int64_t failing_write_every_us = 0;
+  int64_t hand_over_every_us = 0;        // by an operator
+  int64_t planned_restart_every_us = 0;  // drained first
+
+  /// What a machine does not come back from, one in a seed: the data centre dies, its disk is found empty or as it once
+  /// was, or rows of it are damaged from then on.
+  enum class Loss : uint8_t { kNone, kDeath, kEmptiedDisk, kRestoredDisk, kRot };
+  Loss loss = Loss::kNone;
+  int64_t loss_at_us = 0;
+  int64_t rot_every_us = 0;
 
   uint32_t clients = 6;
   uint32_t accounts = 24;
@@ -56,6 +89,9 @@ struct Plan {
   /// A gateway dies just after it took a request, and half of the time the client with it: what it began, others end.
   uint32_t gateway_dies_per_thousand = 0;
 
+  /// Machines are numbered from 1, those of the first data centre first.
+  uint32_t machines() const { return data_centres * nodes_per_data_centre; }
+  uint32_t DataCentreOf(uint32_t machine) const { return 1 + (machine - 1) / nodes_per_data_centre; }
   /// The faults that are on, in a line.
   std::string Describe() const;
 };

@@ -132,9 +132,9 @@ void Scheduler::RunUntil(int64_t time_us) {
 }
 
 void Scheduler::Note(EventKind kind, uint32_t node, uint32_t peer, const char* what, uint64_t a, uint64_t b,
-                     uint64_t c, uint64_t d) {
+                     uint64_t c, uint64_t d, uint64_t e, uint64_t f) {
   trace_.Add(TraceRecord{
-      now_us_, kind, static_cast<uint16_t>(node), static_cast<uint16_t>(peer), what, {a, b, c, d}});
+      now_us_, kind, static_cast<uint16_t>(node), static_cast<uint16_t>(peer), what, {a, b, c, d, e, f}});
 }
 
 void SimExecutor::Post(absl::AnyInvocable<void()> work) {

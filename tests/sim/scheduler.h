@@ -34,7 +34,7 @@ struct TraceRecord {
   uint16_t node = 0;  // 0: the world
   uint16_t peer = 0;  // 0: none
   const char* what = "";
-  uint64_t numbers[4] = {};
+  uint64_t numbers[6] = {};
 };
 
 /// What happened, twice: as a hash over everything, so that two runs can be compared, and as the last events, to read.
@@ -84,7 +84,7 @@ class Scheduler {
   /// Delivers all events up to `time_us` and advances to it.
   void RunUntil(int64_t time_us);
   void Note(EventKind kind, uint32_t node, uint32_t peer, const char* what, uint64_t a = 0, uint64_t b = 0,
-            uint64_t c = 0, uint64_t d = 0);
+            uint64_t c = 0, uint64_t d = 0, uint64_t e = 0, uint64_t f = 0);
 
  private:
   struct Slot {

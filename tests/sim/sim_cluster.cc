@@ -14,9 +14,14 @@ SimCluster::Process::Process(SimCluster& cluster, uint32_t machine, uint64_t see
       transport(cluster.network_, strand, cluster.machines_[machine].clock) {}
 
 SimCluster::SimCluster(const Plan& plan, uint64_t seed)
-    : plan_(plan), random_(seed), network_(scheduler_, plan.network, plan.data_centres, random_.Next()) {
-  machines_.reserve(plan.data_centres + 1);
-  for (uint32_t machine = 0; machine <= plan.data_centres; ++machine) machines_.emplace_back(scheduler_);
+    : plan_(plan), random_(seed), network_(scheduler_, plan.network, plan.machines(), random_.Next()) {
+  machines_.reserve(plan.machines() + 1);
+  for (uint32_t machine = 0; machine <= plan.machines(); ++machine) machines_.emplace_back(scheduler_);
+  network_.on_rejected = [this](uint32_t machine) { OnRejected(machine); };
+  network_.on_connected = [this](uint32_t a, uint32_t b) {
+    lives_met_[{a, b}] = machines_[a].lives;
+    lives_met_[{b, a}] = machines_[b].lives;
+  };
 }
 
 SimCluster::~SimCluster() {
@@ -35,9 +40,9 @@ void SimCluster::Process::Die() {
 NodeOptions SimCluster::OptionsOf(uint32_t machine) const {
   NodeOptions options;
   options.cluster_id = "simulated";
-  options.data_centre = absl::StrCat("dc", machine);
+  options.data_centre = absl::StrCat("dc", plan_.DataCentreOf(machine));
   options.self = ReplicaId{static_cast<uint16_t>(machine)};
-  for (uint32_t m = 1; m <= plan_.data_centres; ++m)
+  for (uint32_t m = 1; m <= plan_.machines(); ++m)
     options.members.push_back(ReplicaId{static_cast<uint16_t>(m)});
   options.shards = plan_.shards;
   options.genesis = Sha256("simulated genesis");
@@ -60,6 +65,7 @@ void SimCluster::Boot(uint32_t number) {
   ports.engine = &process->engine;
   ports.transport = &process->transport;
   ports.metrics = &process->metrics;
+  process->engine.on_failed_write = [this, number] { OnFailedWrite(number); };
   process->node = std::make_unique<Node>(OptionsOf(number), ports);
   absl::Status recovered = process->node->Recover([this, process, number] {
     process->ready = true;
@@ -67,6 +73,11 @@ void SimCluster::Boot(uint32_t number) {
     process->node->Start();
     scheduler_.Note(EventKind::kFault, number, 0, "serves");
   });
+  if (!recovered.ok() && lost(number)) {
+    scheduler_.Note(EventKind::kFault, number, 0, "does not start from its disk");
+    Bury(number);
+    return;
+  }
   if (!recovered.ok()) {
     on_failure(absl::StrCat("dc", number, " cannot start again: ", recovered.ToString()));
     return;
@@ -79,13 +90,60 @@ void SimCluster::Crash(uint32_t number, SimNetwork::Death death) {
   Machine& machine = machines_[number];
   if (machine.process == nullptr) return;
   scheduler_.Note(EventKind::kFault, number, 0, "dies with unsynced batches", machine.disk.unsynced());
-  Process& process = *machine.process;
-  process.strand.Kill();
-  if (process.ready) network_.Leave(number, death);
-  process.engine.Crash(random_);
-  process.Die();
-  dead_.push_back(std::move(machine.process));
+  machine.process->strand.Kill();
+  if (machine.process->ready) network_.Leave(number, death);
+  machine.process->engine.Crash(random_);
+  Bury(number);
   on_death(number);
+}
+
+void SimCluster::Bury(uint32_t number) {
+  machines_[number].process->Die();
+  dead_.push_back(std::move(machines_[number].process));
+}
+
+void SimCluster::OnFailedWrite(uint32_t number) {
+  scheduler_.Note(EventKind::kFault, number, 0, "a write fails");
+  Crash(number, SimNetwork::Death::kReset);
+  on_end(number);
+}
+
+// As ledgerd does: marked on disk first, then the process ends.
+void SimCluster::OnRejected(uint32_t number) {
+  if (!lost(number)) {
+    on_failure(absl::StrCat("dc", number, " was refused by a peer, though it has lost nothing"));
+    return;
+  }
+  Process* process = machines_[number].process.get();
+  process->strand.Take([this, process, number] {
+    process->node->replica().Retire([this, number] { EndSoon(number, "ends, refused by a peer"); });
+  });
+}
+
+void SimCluster::EndSoon(uint32_t number, const char* why) {
+  // Not inside a call of the process itself.
+  scheduler_.After(0, EventKind::kFault, nullptr, [this, number, why, life = machines_[number].lives] {
+    if (!running(number) || machines_[number].lives != life) return;
+    scheduler_.Note(EventKind::kFault, number, 0, why);
+    Crash(number, SimNetwork::Death::kReset);
+    on_end(number);
+  });
+}
+
+void SimCluster::HandOver(uint32_t number) {
+  Check(serving(number), "an operator speaks to a process that serves");
+  scheduler_.Note(EventKind::kFault, number, 0, "hands over");
+  Process* process = machines_[number].process.get();
+  process->strand.Take([process] { process->node->replica().HandOver(); });
+}
+
+void SimCluster::Drain(uint32_t number) {
+  Check(serving(number), "an operator speaks to a process that serves");
+  scheduler_.Note(EventKind::kFault, number, 0, "drains");
+  Process* process = machines_[number].process.get();
+  process->strand.Take([this, process, number] {
+    process->node->Drain([this, number] { EndSoon(number, "ends, drained"); });
+  });
 }
 
 void SimCluster::Pause(uint32_t number) {

@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/metrics.h"
@@ -17,7 +19,7 @@
 
 namespace paxledger::sim {
 
-/// The data centres of a simulated cluster, one machine each: what survives a crash (disk, clock), and the process that runs
+/// The machines of a simulated cluster, one in each data centre: what survives a crash (disk, clock), and the process that runs
 /// there, which is the production node over simulated ports.
 /// Owns:    everything simulated. A dead process is destroyed, its coroutines where they stand; the shells of its ports stay
 ///          until the end, since events still name them.
@@ -48,7 +50,21 @@ class SimCluster {
   bool paused(uint32_t machine) const {
     return running(machine) && machines_[machine].process->strand.paused();
   }
-  const SimDisk& disk(uint32_t machine) const { return machines_[machine].disk; }
+  SimDisk& disk(uint32_t machine) { return machines_[machine].disk; }
+  /// The newest life of `machine` that `peer` has greeted; 0: none.
+  uint64_t life_met(uint32_t machine, uint32_t peer) const {
+    auto at = lives_met_.find({machine, peer});
+    return at == lives_met_.end() ? 0 : at->second;
+  }
+  /// An operator's acts, on the strand of a machine that serves. A drained process ends by itself.
+  void HandOver(uint32_t machine);
+  void Drain(uint32_t machine);
+  /// From here on nothing is expected of the machine: its data centre is dead, or its disk has lost something. It must do no
+  /// harm, and the others settle without it.
+  void Lose(uint32_t machine) { lost_ = machine; }
+  bool lost(uint32_t machine) const { return machine == lost_; }
+  /// It serves, and what it holds must be what everybody holds.
+  bool counts(uint32_t machine) const { return serving(machine) && !lost(machine); }
   /// A read barrier on the strand of a machine that serves; `done` is not called where the process dies before.
   void AskBarrier(uint32_t machine, ShardId shard, absl::Duration patience,
                   absl::AnyInvocable<void(absl::StatusOr<LogIndex>)> done);
@@ -57,6 +73,8 @@ class SimCluster {
   std::function<void(uint32_t machine)> on_recovered;  // before it serves
   std::function<void(uint32_t machine)> on_work;       // after each piece of work of its strand
   std::function<void(uint32_t machine)> on_death;
+  /// It has died of itself: of a failed write, refused by its peers, or drained.
+  std::function<void(uint32_t machine)> on_end;
   std::function<void(std::string what)> on_failure;
 
  private:
@@ -81,6 +99,10 @@ class SimCluster {
     uint64_t lives = 0;
   };
   NodeOptions OptionsOf(uint32_t machine) const;
+  void Bury(uint32_t machine);
+  void OnFailedWrite(uint32_t machine);
+  void OnRejected(uint32_t machine);
+  void EndSoon(uint32_t machine, const char* why);
 
   const Plan& plan_;
   Random random_;
@@ -88,6 +110,8 @@ class SimCluster {
   SimNetwork network_;
   std::vector<Machine> machines_;  // [0] is unused
   std::vector<std::unique_ptr<Process>> dead_;
+  uint32_t lost_ = 0;                                            // none
+  std::map<std::pair<uint32_t, uint32_t>, uint64_t> lives_met_;  // by machine and peer
 };
 
 }  // namespace paxledger::sim

@@ -210,6 +210,17 @@ void SimDisk::AddRows(Table table, std::vector<EngineRow> rows) {
   for (EngineRow& row : rows) Set(table, row.key, std::move(row.value), nullptr);
 }
 
+bool SimDisk::FlipBit(Random& random) {
+  Rows& rows = tables_[static_cast<size_t>(random.Chance(9, 10) ? Table::kLog : Table::kMeta)];
+  if (rows.empty()) return false;
+  BeforeChange();
+  auto at = std::next(rows.begin(), static_cast<std::ptrdiff_t>(random.Below(rows.size())));
+  if (at->second.empty()) return false;
+  char& byte = at->second[random.Below(at->second.size())];
+  byte = static_cast<char>(byte ^ (1 << random.Below(8)));
+  return true;
+}
+
 void SimDisk::Crash(Random& random) {
   size_t kept = random.Below(unsynced_.size() + 1);
   while (unsynced_.size() > kept) {
@@ -241,12 +252,24 @@ void SimEngine::StartWriter() {
     if (sync) {
       delay = random_.Between(profile_.sync_us_min, profile_.sync_us_max);
       if (random_.Chance(profile_.slow_per_thousand, 1000)) delay += random_.Between(0, profile_.slow_us_max);
+      const DiskTrouble& trouble = disk_.trouble();
+      if (scheduler_.now_us() < trouble.slow_until_us) delay += random_.Between(0, trouble.slow_us_max);
     }
     Durability durability = sync ? Durability::kSync : Durability::kLazy;
     scheduler_.After(delay, EventKind::kDisk, nullptr, [this, count, durability] {
-      if (!crashed_) WriterDone(count, durability);
+      if (crashed_) return;
+      if (WriteFails()) {
+        on_failed_write();
+      } else {
+        WriterDone(count, durability);
+      }
     });
   });
+}
+
+bool SimEngine::WriteFails() {
+  DiskTrouble& trouble = disk_.trouble();
+  return std::exchange(trouble.next_write_fails, false) || scheduler_.now_us() < trouble.full_until_us;
 }
 
 void SimEngine::WriterDone(size_t count, Durability durability) {
@@ -266,6 +289,10 @@ void SimEngine::Ingest(Table table, std::vector<EngineRow> rows, absl::AnyInvoca
   files_.push_back(file);
   int64_t delay = random_.Between(100, profile_.ingest_us_max);
   scheduler_.After(delay, EventKind::kDisk, nullptr, [this, file] {
+    if (!crashed_ && WriteFails()) {
+      on_failed_write();
+      return;
+    }
     if (!crashed_) {
       disk_.AddRows(file->table, std::move(file->rows));
       std::erase(files_, file);
@@ -314,6 +341,9 @@ absl::StatusOr<std::optional<std::string>> SimEngine::Get(Table table, std::stri
   const Rows& rows = disk_.rows(table);
   auto at = rows.find(ToAbsl(key));
   if (at == rows.end()) return std::optional<std::string>();
+  bool misdirected = table == Table::kLog && profile_.misdirected_per_million > 0 && disk_.trouble().rots &&
+                     random_.Chance(profile_.misdirected_per_million, 1'000'000);
+  if (misdirected) at = std::next(at) != rows.end() ? std::next(at) : rows.begin();
   return std::optional<std::string>(at->second);
 }
 

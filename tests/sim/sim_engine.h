@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,7 +19,7 @@ namespace paxledger::sim {
 
 using Rows = absl::btree_map<std::string, std::string>;
 
-/// How slow a disk is.
+/// How slow a disk is, and how often one that rots returns another row than was asked for.
 struct DiskProfile {
   int64_t sync_us_min = 300;
   int64_t sync_us_max = 2'000;
@@ -26,6 +28,16 @@ struct DiskProfile {
   int64_t lazy_us = 30;  // until an unsynced batch is readable
   int64_t ingest_us_max = 4'000;
   int64_t page_us_max = 2'000;  // a page that is read in bulk
+  uint32_t misdirected_per_million = 0;
+};
+
+/// What is wrong with a disk for a while.
+struct DiskTrouble {
+  int64_t slow_until_us = 0;  // until then a sync takes up to `slow_us_max` longer
+  int64_t slow_us_max = 0;
+  int64_t full_until_us = 0;  // until then every write fails
+  bool next_write_fails = false;
+  bool rots = false;  // for good
 };
 
 class SimCursor;
@@ -50,6 +62,13 @@ class SimDisk {
   /// Makes the first `count` batches, readable by now, durable.
   void MakeDurable(size_t count);
   void AddRows(Table table, std::vector<EngineRow> rows);
+  DiskTrouble& trouble() { return trouble_; }
+  /// One bit of some row of the log or of the numbers beside it is another from now on. False: there is no row.
+  bool FlipBit(Random& random);
+  /// What would be there if the disk were copied now, between two lives.
+  void CopyRowsTo(Rows (&rows)[kTableCount]) const { std::copy(tables_, tables_ + kTableCount, rows); }
+  /// The disk is replaced, between two lives.
+  void Replace(Rows (&rows)[kTableCount]) { std::swap_ranges(tables_, tables_ + kTableCount, rows); }
   size_t unsynced() const { return unsynced_.size(); }
   uint64_t syncs() const { return syncs_; }
   uint64_t batches_lost() const { return batches_lost_; }
@@ -77,6 +96,7 @@ class SimDisk {
   std::deque<Pending> unsynced_;  // in order of Write
   std::vector<SimCursor*> open_cursors_;
   std::vector<SimView*> open_views_;
+  DiskTrouble trouble_;
   uint64_t syncs_ = 0;
   uint64_t batches_lost_ = 0;
 };
@@ -99,6 +119,9 @@ class SimEngine : public Engine {
 
   /// The process dies with a random part of what was not durable.
   void Crash(Random& random);
+  /// A write or sync failed, or the disk is full. Whether what was being written is there is not known; the process may
+  /// not go on (consensus.md rule 2).
+  std::function<void()> on_failed_write;
 
   /// Reads a page of `view` some time later.
   void Read(std::shared_ptr<SimView> view, Table table, std::string begin, std::string end, size_t bytes,
@@ -115,6 +138,7 @@ class SimEngine : public Engine {
     absl::AnyInvocable<void()> done;
   };
   void StartWriter();
+  bool WriteFails();
   void WriterDone(size_t count, Durability durability);
 
   Scheduler& scheduler_;

@@ -25,8 +25,9 @@ struct MessageNote {
   uint32_t from;
   uint32_t to;
 
-  void Note(const char* what, uint64_t a, uint64_t b, uint64_t c = 0, uint64_t d = 0) const {
-    scheduler.Note(EventKind::kFrame, to, from, what, a, b, c, d);
+  void Note(const char* what, uint64_t a, uint64_t b, uint64_t c = 0, uint64_t d = 0, uint64_t e = 0,
+            uint64_t f = 0) const {
+    scheduler.Note(EventKind::kFrame, to, from, what, a, b, c, d, e, f);
   }
   void operator()(const PaxosMessage& m) const {
     Trace& trace = scheduler.trace();
@@ -35,11 +36,11 @@ struct MessageNote {
     trace.Mix(m.yours.promised.packed ^ (m.yours.accepted.packed << 1) ^ Head(m.yours.digest));
     trace.Mix(m.chosen.value ^ (m.value != nullptr ? m.value->size() << 32 : 0));
     if (m.proposed.none()) {
-      Note("paxos record: shard, index, accepted, chosen", m.shard.value, m.index.value,
-           m.mine.accepted.packed, m.chosen.value);
+      Note("paxos record: shard, index, promised, accepted, chosen, ask", m.shard.value, m.index.value,
+           m.mine.promised.packed, m.mine.accepted.packed, m.chosen.value, m.ask ? 1 : 0);
     } else {
-      Note("paxos proposal: shard, index, ballot, chosen", m.shard.value, m.index.value, m.proposed.packed,
-           m.chosen.value);
+      Note("paxos proposal: shard, index, promised, accepted, chosen, ballot", m.shard.value, m.index.value,
+           m.mine.promised.packed, m.mine.accepted.packed, m.chosen.value, m.proposed.packed);
     }
   }
   void operator()(const FetchRequest& m) const {
@@ -223,18 +224,22 @@ void SimNetwork::Greet(uint32_t a, uint32_t b) {
     hello->over = true;
     DialAgain(hello->a->strand_.node(), hello->b->strand_.node());
   });
-  auto answer = [this, hello](bool admitted) {
-    if (hello->over) return;
-    ++hello->answers;
-    hello->refused = hello->refused || !admitted;
-    if (hello->answers < 2) return;
-    // Not inside the callback of one of the two.
-    scheduler_.After(0, EventKind::kConnection, nullptr, [this, hello] { GreetingDone(*hello); });
+  auto answer_about = [this, hello](SimTransport* other) {
+    return [this, hello, other](bool admitted) {
+      if (hello->over) return;
+      ++hello->answers;
+      if (!admitted) hello->refused = other;
+      if (hello->answers < 2) return;
+      // Not inside the callback of one of the two.
+      scheduler_.After(0, EventKind::kConnection, nullptr, [this, hello] { GreetingDone(*hello); });
+    };
   };
-  first->strand_.Take(
-      [=, told = Greeting(*second, *first)] { first->listener_->AdmitPeer(second->id(), told, answer); });
-  second->strand_.Take(
-      [=, told = Greeting(*first, *second)] { second->listener_->AdmitPeer(first->id(), told, answer); });
+  first->strand_.Take([=, told = Greeting(*second, *first)] {
+    first->listener_->AdmitPeer(second->id(), told, answer_about(second));
+  });
+  second->strand_.Take([=, told = Greeting(*first, *second)] {
+    second->listener_->AdmitPeer(first->id(), told, answer_about(first));
+  });
 }
 
 Incarnation SimNetwork::Greeting(const SimTransport& from, const SimTransport& to) {
@@ -258,9 +263,11 @@ void SimNetwork::GreetingDone(Hello& hello) {
   SimTransport* second = hello.b;
   uint32_t a = first->strand_.node();
   uint32_t b = second->strand_.node();
-  if (transports_[a] != first || transports_[b] != second || hello.refused) {
+  if (transports_[a] != first || transports_[b] != second || hello.refused != nullptr) {
     scheduler_.Note(EventKind::kConnection, a, b, "hello refused");
     DialAgain(a, b);
+    uint32_t refused = hello.refused != nullptr ? hello.refused->strand_.node() : 0;
+    if (refused != 0 && transports_[refused] == hello.refused) on_rejected(refused);
     return;
   }
   Connection& connection = ConnectionOf(a, b);
@@ -271,6 +278,7 @@ void SimNetwork::GreetingDone(Hello& hello) {
   ++connection.epoch;
   connection.up[0] = connection.up[1] = true;
   scheduler_.Note(EventKind::kConnection, a, b, "connected");
+  on_connected(a, b);
   first->strand_.Take([=] { first->listener_->OnPeerUp(second->id(), second->incarnation_); });
   second->strand_.Take([=] { second->listener_->OnPeerUp(first->id(), first->incarnation_); });
 }

@@ -39,6 +39,11 @@ class SimNetwork {
  public:
   SimNetwork(Scheduler& scheduler, NetworkProfile profile, uint32_t nodes, uint64_t seed);
 
+  // Hooks: two processes have greeted each other; a process was told that it is older than one that was seen (consensus.md
+  // rule 1).
+  std::function<void(uint32_t a, uint32_t b)> on_connected = [](uint32_t, uint32_t) {};
+  std::function<void(uint32_t node)> on_rejected = [](uint32_t) {};
+
   /// A process begins to listen, or is gone. Peers notice a dead one after a moment, or only by its silence.
   void Join(SimTransport& transport);
   enum class Death : uint8_t { kReset, kSilent };
@@ -95,7 +100,7 @@ class SimNetwork {
     SimTransport* a;
     SimTransport* b;
     int answers = 0;
-    bool refused = false;
+    SimTransport* refused = nullptr;
     bool over = false;
   };
   void GreetingDone(Hello& hello);

@@ -54,6 +54,7 @@ class World {
     cluster_.on_recovered = [this](uint32_t machine) { checker_.OnRecovered(machine); };
     cluster_.on_work = [this](uint32_t machine) { checker_.OnWork(machine); };
     cluster_.on_death = [this](uint32_t machine) { workload_.OnDeath(machine); };
+    cluster_.on_end = [this](uint32_t machine) { OnEnd(machine); };
     cluster_.on_failure = [this](std::string what) { Fail(std::move(what)); };
     workload_.on_request = [this](uint32_t machine) {
       return faults_.OnRequest(machine) == Faults::Fate::kDies && deaths_.Chance(1, 2);
@@ -95,6 +96,14 @@ class World {
     cluster_.scheduler().trace().Dump(kLinesShown);
   }
 
+  void OnEnd(uint32_t machine) {
+    if (!healed_) {
+      faults_.OnEnd(machine);
+    } else if (!cluster_.lost(machine)) {  // it was draining when the faults ended
+      cluster_.Boot(machine);
+    }
+  }
+
   void Step(int64_t end_us) { cluster_.scheduler().RunUntil(std::min(end_us, now_us() + kLookUs)); }
 
   template <class Condition>
@@ -115,6 +124,7 @@ class World {
     int64_t began_us = now_us();
     cluster_.scheduler().Note(EventKind::kFault, 0, 0, "the faults end");
     faults_.StopAndHeal();
+    healed_ = true;
     marks_.set_faults_per_thousand(0);
     workload_.Finish();
     barriers_.Stop();
@@ -122,13 +132,13 @@ class World {
         kSettleUsMax, [this] { return workload_.finished(); }, "a client was not told an outcome in time");
     RunUntil(kSettleUsMax, [this] { return NothingInDoubt(); }, "a transaction stays in doubt");
     for (uint32_t machine = 1; machine <= cluster_.size(); ++machine) {
-      if (cluster_.serving(machine)) workload_.Look(machine);
+      if (cluster_.counts(machine)) workload_.Look(machine);
     }
     RunUntil(kSettleUsMax, [this] { return workload_.finished(); }, "a read was not answered in time");
     RunUntil(kSettleUsMax, [this] { return Converged(); }, "the replicas do not converge");
     settled_after_us_ = now_us() - began_us;
     for (uint32_t machine = 1; machine <= cluster_.size() && failure_.empty(); ++machine) {
-      if (cluster_.serving(machine)) history_.CheckFinal(machine);
+      if (cluster_.counts(machine)) history_.CheckFinal(machine);
     }
     if (failure_.empty()) checker_.fold().CheckEnd();
     if (failure_.empty()) order_ = history_.CheckOrder(checker_.fold());
@@ -137,7 +147,7 @@ class World {
 
   bool NothingInDoubt() {
     for (uint32_t machine = 1; machine <= cluster_.size(); ++machine) {
-      if (!cluster_.serving(machine)) continue;
+      if (!cluster_.counts(machine)) continue;
       for (uint32_t s = 0; s < plan_.shards; ++s) {
         if (cluster_.node(machine)->machine(ShardId{s}).in_doubt() > 0) return false;
       }
@@ -149,7 +159,7 @@ class World {
     for (uint32_t s = 0; s < plan_.shards; ++s) {
       std::optional<LogIndex> index;
       for (uint32_t machine = 1; machine <= cluster_.size(); ++machine) {
-        if (!cluster_.serving(machine)) continue;
+        if (!cluster_.counts(machine)) continue;
         LogIndex applied = cluster_.node(machine)->machine(ShardId{s}).applied();
         if (index.has_value() && *index != applied) return false;
         index = applied;
@@ -195,6 +205,7 @@ class World {
     report.commands = checker_.commands();
     report.messages = cluster_.network().messages();
     report.messages_lost = cluster_.network().messages_lost();
+    report.peer_bytes = cluster_.network().bytes();
     report.virtual_us = now_us();
     report.settled_after_us = settled_after_us_;
     report.reads_placed = order_.reads_placed;
@@ -214,6 +225,7 @@ class World {
   BarrierProbe barriers_;
   Random deaths_;
   SimOptions options_;
+  bool healed_ = false;
   std::string failure_;
   int64_t settled_after_us_ = 0;
   SerialVerdict order_;

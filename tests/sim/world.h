@@ -26,6 +26,7 @@ struct SimReport {
   uint64_t commands = 0;
   uint64_t messages = 0;
   uint64_t messages_lost = 0;
+  uint64_t peer_bytes = 0;  // of all frames
   int64_t virtual_us = 0;
   int64_t settled_after_us = 0;  // from the end of the faults until nothing was left to do
   std::map<std::string, uint64_t> faults;

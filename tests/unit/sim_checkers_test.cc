@@ -213,7 +213,7 @@ TEST(JournalFold, ALimitIsCrossedByTheTransferThatCrossesIt) {
   journal.Execute(Journal::Pay("out", "poor", "rich", 10), kCommit);
   EXPECT_THAT(journal.failures, IsEmpty());
   journal.Execute(Journal::Pay("too much", "poor", "rich", 1), kCommit);
-  EXPECT_THAT(journal.failures, testing::ElementsAre(HasSubstr("crosses its limit")));
+  EXPECT_THAT(journal.failures, testing::ElementsAre(HasSubstr("crossed its limit")));
 }
 
 TEST(JournalFold, TheSameExecuteTwiceHasOneEffectAndAnotherBodyNone) {
