@@ -37,7 +37,7 @@ TEST_P(CoreRandom, ComesToTheRarePlaces) {
   EXPECT_EQ(report.failure, "");
   for (std::string_view name :
        {"shard_log.chosen_over_accepted", "shard_log.batch_requeued", "shard_log.fetch", "shard_log.prepare",
-        "shard_log.adopt", "shard_log.lost_ballot"}) {
+        "shard_log.adopt", "shard_log.lost_ballot", "shard_log.bytes_elsewhere"}) {
     EXPECT_GT(marks.hits().count(std::string(name)), 0U) << name;
   }
 }
