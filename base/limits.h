@@ -29,6 +29,14 @@ inline constexpr size_t kBlockersNamedMax = 16;
 inline constexpr size_t kTransactionsInFlightMax = 65'536;  // at one gateway
 inline constexpr int64_t kRecoveryGraceUs = 2'000'000;      // transactions.md rule 18
 
+// Shards that are hosted on other nodes
+inline constexpr int64_t kVoteWatchUs = 90'000'000;  // after it a watch that was not ended is forgotten
+inline constexpr size_t kVoteWatchesPerPeerMax = 2 * 65'536;  // at one host, of one gateway
+inline constexpr size_t kPeerQuestionsMax = 4096;  // being answered by one host; of the rest another is asked
+inline constexpr size_t kTriesAskedMax = 1024;     // in one question
+inline constexpr size_t kAccountsAskedMax = 1024;  // in one question that opens them
+inline constexpr size_t kAssetsKnownMax = 65'536;  // of accounts on other nodes, remembered by a gateway
+
 // HTTPS
 inline constexpr size_t kIdBytesMax = 64;
 inline constexpr size_t kMetadataBytesMax = 4 << 10;

@@ -1,6 +1,7 @@
 #include "txn/account_opener.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -34,8 +35,118 @@ struct AccountOpener::Batch {
 AccountOpener::AccountOpener(NodeContext& node)
     : node_(node), opened_(node.counter("paxledger_accounts_opened_total")) {}
 
+/// A call whose accounts live in part on other nodes.
+struct AccountOpener::Split {
+  std::vector<OpenAccountRequest> requests;
+  std::vector<OpenAccountResult> results;
+  std::vector<uint8_t> unknown;  // a host that did not answer may have opened it
+  size_t open = 2;               // the part here, and the part elsewhere
+  absl::AnyInvocable<void(std::vector<OpenAccountResult>)> done;
+
+  void End() {
+    if (--open == 0) done(std::move(results));
+  }
+};
+
 void AccountOpener::Open(std::vector<OpenAccountRequest> requests, Deadline deadline,
                          absl::AnyInvocable<void(std::vector<OpenAccountResult>)> done) {
+  std::vector<size_t> here;
+  std::vector<size_t> elsewhere;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const LedgerKey& key = requests[i].key;
+    bool hosted = node_.Hosts(ShardOfAccount(key.ledger, key.id, node_.shards()));
+    (hosted ? here : elsewhere).push_back(i);
+  }
+  if (elsewhere.empty()) return OpenHere(std::move(requests), deadline, std::move(done));
+  auto split = std::make_shared<Split>();
+  split->results.resize(requests.size());
+  split->unknown.resize(requests.size());
+  split->requests = std::move(requests);
+  split->done = std::move(done);
+  std::vector<OpenAccountRequest> local;
+  for (size_t i : here) local.push_back(split->requests[i]);
+  ++in_flight_;
+  node_.tasks().Spawn(OpenElsewhere(split, std::move(elsewhere), deadline));
+  OpenHere(std::move(local), deadline,
+           [split, here = std::move(here)](std::vector<OpenAccountResult> results) {
+             for (size_t i = 0; i < here.size(); ++i) split->results[here[i]] = std::move(results[i]);
+             split->End();
+           });
+}
+
+Task<void> AccountOpener::OpenElsewhere(std::shared_ptr<Split> split, std::vector<size_t> items,
+                                        Deadline deadline) {
+  for (uint32_t round = 0; !items.empty() && round < limits::kReplicasMax; ++round) {
+    std::map<ReplicaId, std::vector<size_t>> by_host = ByHost(*split, items, round);
+    auto done = std::make_shared<Completion<bool>>(*node_.ports().executor);
+    auto running = std::make_shared<size_t>(1);
+    for (auto& [host, some] : by_host) {
+      for (size_t begin = 0; begin < some.size(); begin += limits::kAccountsAskedMax) {
+        size_t end = std::min(some.size(), begin + limits::kAccountsAskedMax);
+        std::vector<size_t> part(some.begin() + static_cast<std::ptrdiff_t>(begin),
+                                 some.begin() + static_cast<std::ptrdiff_t>(end));
+        ++*running;
+        node_.tasks().Spawn(OpenAt(host, split, std::move(part), deadline, done, running));
+      }
+    }
+    if (--*running == 0) done->Set(true);
+    bool ended = co_await *done;
+    (void)ended;
+    // What failed at one host may go well at the next.
+    std::erase_if(items, [&](size_t i) { return split->results[i].failure.ok(); });
+    if (by_host.empty() || deadline.Passed(node_.now_us())) break;
+  }
+  for (size_t i : items) {
+    if (split->unknown[i] != 0)
+      split->results[i].failure = absl::DeadlineExceededError("whether it was opened is not known");
+  }
+  --in_flight_;
+  split->End();
+}
+
+std::map<ReplicaId, std::vector<size_t>> AccountOpener::ByHost(Split& split, const std::vector<size_t>& items,
+                                                               uint32_t round) {
+  std::map<ShardId, std::vector<size_t>> by_shard;
+  for (size_t i : items) {
+    const LedgerKey& key = split.requests[i].key;
+    by_shard[ShardOfAccount(key.ledger, key.id, node_.shards())].push_back(i);
+    split.results[i].failure = absl::UnavailableError("no node that hosts the shard of the account is up");
+  }
+  std::vector<ShardId> shards;
+  for (const auto& [shard, some] : by_shard) shards.push_back(shard);
+  std::map<ReplicaId, std::vector<size_t>> by_host;
+  for (const auto& [host, some] : node_.remote().ByHost(shards, round)) {
+    for (ShardId shard : some) {
+      by_host[host].insert(by_host[host].end(), by_shard[shard].begin(), by_shard[shard].end());
+    }
+  }
+  return by_host;
+}
+
+Task<void> AccountOpener::OpenAt(ReplicaId host, std::shared_ptr<Split> split, std::vector<size_t> items,
+                                 Deadline deadline, std::shared_ptr<Completion<bool>> done,
+                                 std::shared_ptr<size_t> running) {
+  OpenQuestion question;
+  for (size_t i : items) question.requests.push_back(split->requests[i]);
+  absl::StatusOr<AnswerBody> answer = co_await node_.remote().AskAt(host, std::move(question), deadline);
+  std::vector<OpenAccountResult> results;
+  if (answer.ok()) results = std::get<std::vector<OpenAccountResult>>(*std::move(answer));
+  absl::Status unanswered =
+      answer.ok() ? absl::DeadlineExceededError("the host left some out") : answer.status();
+  for (size_t k = 0; k < items.size(); ++k) {
+    OpenAccountResult& result = split->results[items[k]];
+    if (k < results.size()) {
+      result = std::move(results[k]);
+    } else {
+      result.failure = unanswered;
+    }
+    if (absl::IsDeadlineExceeded(result.failure)) split->unknown[items[k]] = 1;
+  }
+  if (--*running == 0) done->Set(true);
+}
+
+void AccountOpener::OpenHere(std::vector<OpenAccountRequest> requests, Deadline deadline,
+                             absl::AnyInvocable<void(std::vector<OpenAccountResult>)> done) {
   auto batch = std::make_unique<Batch>(node_.wakes());
   batch->requests = std::move(requests);
   batch->results.resize(batch->requests.size());
@@ -105,7 +216,7 @@ void AccountOpener::Answer(Batch& batch) {
     if (result.status == OpenStatus::kOpened) opened_.Add();
     const OpenAccountRequest& request = batch.requests[i];
     ShardId shard = ShardOfAccount(request.key.ledger, request.key.id, node_.shards());
-    const Account* account = node_.machine(shard).FindAccount(request.key);
+    const Account* account = node_.Hosts(shard) ? node_.machine(shard).FindAccount(request.key) : nullptr;
     if (account != nullptr) result.account = *account;
   }
   --in_flight_;
@@ -129,6 +240,7 @@ std::vector<ShardId> AccountOpener::AnswerKnown(Batch& batch) {
 bool AccountOpener::AnswerHere(const OpenAccountRequest& request, OpenAccountResult* result) {
   // An account exists for ever: no entry is needed to say so.
   ShardId shard = ShardOfAccount(request.key.ledger, request.key.id, node_.shards());
+  if (!node_.Hosts(shard)) return false;
   const Account* account = node_.machine(shard).FindAccount(request.key);
   if (account == nullptr) return false;
   result->status = account->spec == request.spec ? OpenStatus::kExists : OpenStatus::kExistsWithOtherFields;

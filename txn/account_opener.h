@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -25,6 +26,16 @@ class AccountOpener {
 
  private:
   struct Batch;
+  struct Split;
+  void OpenHere(std::vector<OpenAccountRequest> requests, Deadline deadline,
+                absl::AnyInvocable<void(std::vector<OpenAccountResult>)> done);
+  Task<void> OpenElsewhere(std::shared_ptr<Split> split, std::vector<size_t> items, Deadline deadline);
+  /// Marks `items` as failed, until a host says more.
+  std::map<ReplicaId, std::vector<size_t>> ByHost(Split& split, const std::vector<size_t>& items,
+                                                  uint32_t round);
+  Task<void> OpenAt(ReplicaId host, std::shared_ptr<Split> split, std::vector<size_t> items,
+                    Deadline deadline, std::shared_ptr<Completion<bool>> done,
+                    std::shared_ptr<size_t> running);
   Task<void> Drive(std::unique_ptr<Batch> owned);
   std::vector<ShardId> AnswerKnown(Batch& batch);
   void FailUnanswered(Batch& batch, const absl::Status& failure);

@@ -178,7 +178,10 @@ void Coordinator::Join(Run& run, const std::shared_ptr<Batch>& batch, size_t ite
 
 Task<void> Coordinator::Drive(std::unique_ptr<Run> owned) {
   Run& run = *owned;
-  AskHere(run);
+  AskHere(run, Whom::kSame);
+  if (run.watch.asks_hosts()) {
+    co_await HearHosts(run);
+  }
   run.known_before = run.tally().was_told() && run.tally().decision().kind != DecisionKind::kAborted;
   if (run.may_have_proposed && BoundElsewhere(run)) {
     // Rule 1: for ever, so nothing is proposed, and no shard keeps a record of yet another body. What another
@@ -213,7 +216,7 @@ Task<void> Coordinator::Drive(std::unique_ptr<Run> owned) {
       // Rule 3: a later attempt runs; the same Prepare joins it.
       Mark("txn.joined_later_attempt");
       tally.Restart(tally.superseded_by());
-      AskHere(run);
+      AskHere(run, Whom::kSame);
       continue;
     }
     if (tally.decision().kind != DecisionKind::kAborted) break;
@@ -228,7 +231,10 @@ Task<void> Coordinator::Drive(std::unique_ptr<Run> owned) {
     }
     // Only after all votes of an attempt were known may the next begin (rule 2).
     tally.Restart(tally.decided_try().attempt + 1);
-    AskHere(run);
+    AskHere(run, Whom::kSame);
+  }
+  if (run.watch.asks_hosts()) {
+    co_await LearnAssets(run, Freshness::kApplied);
   }
   AnswerDecided(run);
   co_await FinishEverywhere(run);
@@ -236,20 +242,34 @@ Task<void> Coordinator::Drive(std::unique_ptr<Run> owned) {
   --in_flight_;
 }
 
-void Coordinator::AskHere(Run& run) {
+void Coordinator::AskHere(Run& run, Whom whom) {
   // What is recorded, as applied here, needs no entry to be told again.
+  AskMachines(node_, run.tally());
+  run.watch.AskHosts(whom);
+  NoteOthers(run);
+}
+
+void Coordinator::NoteOthers(Run& run) {
   Tally& tally = run.tally();
-  AskMachines(node_, tally);
   // Rule 17: somebody proposed this attempt, and it may commit whether or not it is proposed from here.
   if (!run.open() || tally.Missing().size() < tally.participants().size()) run.may_have_proposed = true;
 }
 
+Task<void> Coordinator::HearHosts(Run& run) {
+  // So that a replay is answered as one, and a taken id as that, without an entry. It is a hop within the data centre;
+  // where it takes longer, the votes will say the same.
+  int64_t until_us = std::min(run.deadline_us, node_.now_us() + node_.remote().PatienceMicros());
+  while (run.watch.unheard() > 0 && node_.now_us() < until_us) {
+    bool heard = co_await run.watch.wakeup().Wait(until_us);
+    (void)heard;
+  }
+  run.watch.DoubtUnheard();
+  NoteOthers(run);
+}
+
 bool Coordinator::BoundElsewhere(Run& run) {
   ShardId home = ShardOfTransaction(run.body.ledger, run.body.id, node_.shards());
-  std::optional<Vote> vote = node_.machine(home).FindVote(run.tally().of());
-  if (!vote.has_value()) return false;
-  return vote->kind == VoteKind::kConflict ||
-         (vote->kind == VoteKind::kFinished && vote->finished.kind == DecisionKind::kConflict);
+  return run.tally().IsConflictAt(home);
 }
 
 Task<Coordinator::Collected> Coordinator::Collect(Run& run) {
@@ -261,7 +281,10 @@ Task<Coordinator::Collected> Coordinator::Collect(Run& run) {
       co_return unknown ? Collected::kTimedOut : Collected::kNothingProposed;
     }
     uint64_t losses = node_.peer_losses();
-    if (round > 0) resubmissions_.Add();
+    if (round > 0) {
+      resubmissions_.Add();
+      AskHere(run, Whom::kOthers);
+    }
     if (round > 0 && Bug("txn.next_attempt_on_timeout")) run.tally().Restart(run.tally().of().attempt + 1);
     Send(run, run.tally().Missing(), round);
     if (!run.may_have_proposed) co_return Collected::kNothingProposed;
@@ -319,10 +342,11 @@ std::vector<ShardId> Coordinator::ReadAssets(Run& run) {
     if (!transfers[i].asset.empty()) continue;
     run.assets.resize(transfers.size());
     if (!run.assets[i].empty()) continue;
-    ShardId shard = ShardOfAccount(run.body.ledger, transfers[i].debit_account, node_.shards());
-    const Account* account = node_.machine(shard).FindAccount({run.body.ledger, transfers[i].debit_account});
-    if (account != nullptr) {
-      run.assets[i] = account->spec.asset;
+    LedgerKey key{run.body.ledger, transfers[i].debit_account};
+    ShardId shard = ShardOfAccount(key.ledger, key.id, node_.shards());
+    const std::string* asset = AssetOf(node_, key);
+    if (asset != nullptr) {
+      run.assets[i] = *asset;
     } else if (std::find(unknown.begin(), unknown.end(), shard) == unknown.end()) {
       unknown.push_back(shard);
     }
@@ -333,11 +357,23 @@ std::vector<ShardId> Coordinator::ReadAssets(Run& run) {
 Task<void> Coordinator::FillAssets(Run& run) {
   std::vector<ShardId> unknown = ReadAssets(run);
   if (unknown.empty()) co_return;
+  if (run.watch.asks_hosts()) {
+    co_await LearnAssets(run, Freshness::kBarrier);
+    unknown = ReadAssets(run);
+    std::erase_if(unknown, [this](ShardId shard) { return !node_.Hosts(shard); });
+  }
   // The account may have been opened in another data centre a moment ago. If it exists nowhere, its shard
   // refuses.
   Deadline soon{std::min(run.deadline_us, node_.now_us() + kAssetBarrierUs)};
   absl::Status read = co_await node_.BarrierAll(unknown, soon);
   if (read.ok()) ReadAssets(run);
+}
+
+Task<void> Coordinator::LearnAssets(Run& run, Freshness freshness) {
+  std::vector<LedgerKey> unknown = UnknownAssets(node_, run.body);
+  if (unknown.empty()) co_return;
+  Deadline soon{std::min(run.deadline_us, node_.now_us() + kAssetBarrierUs)};
+  co_await node_.remote().LearnAssets(std::move(unknown), freshness, soon);
 }
 
 Task<bool> Coordinator::GiveWay(Run& run) {
@@ -375,7 +411,10 @@ Task<void> Coordinator::FinishEverywhere(Run& run) {
   SendFinish(run, Urgency::kLazy, 0);
   for (uint32_t round = 0; !tally.finished_everywhere() && round < kFinishRoundsMax; ++round) {
     uint64_t losses = node_.peer_losses();
-    if (round > 0) SendFinish(run, Urgency::kNow, round);
+    if (round > 0) {
+      AskHere(run, Whom::kOthers);
+      SendFinish(run, Urgency::kNow, round);
+    }
     int64_t until_us = node_.now_us() + ((kFinishPatienceUs + node_.PatienceMicros()) << round);
     while (!tally.finished_everywhere() && node_.now_us() < until_us && node_.peer_losses() == losses) {
       bool changed = co_await run.watch.wakeup().Wait(until_us);
@@ -388,9 +427,11 @@ Task<void> Coordinator::Linger(Run& run) {
   // The caller was told that the outcome is unknown; should it become known before recovery begins, finish it
   // here.
   int64_t until_us = run.deadline_us + limits::kRecoveryGraceUs;
+  uint64_t losses = node_.peer_losses();
   while (run.open() && node_.now_us() < until_us) {
     bool changed = co_await run.watch.wakeup().Wait(until_us);
     (void)changed;
+    if (std::exchange(losses, node_.peer_losses()) != node_.peer_losses()) AskHere(run, Whom::kOthers);
   }
   if (!run.open()) {
     co_await FinishEverywhere(run);

@@ -35,19 +35,23 @@ class Coordinator {
   struct Batch;
   struct Caller;
   struct Run;
+  using Whom = VoteBoard::TallyWatch::Whom;
   enum class Collected : uint8_t { kSettled, kTimedOut, kNothingProposed };
 
   void Start(const std::shared_ptr<Batch>& batch, size_t item, Transaction body, LogTime after,
              Deadline deadline);
   void Join(Run& run, const std::shared_ptr<Batch>& batch, size_t item, Deadline deadline);
   Task<void> Drive(std::unique_ptr<Run> owned);
+  Task<void> HearHosts(Run& run);
+  Task<void> LearnAssets(Run& run, Freshness freshness);
   Task<Collected> Collect(Run& run);
   Task<void> FillAssets(Run& run);
   Task<bool> GiveWay(Run& run);
   Task<void> FinishEverywhere(Run& run);
   Task<void> Linger(Run& run);
 
-  void AskHere(Run& run);
+  void AskHere(Run& run, Whom whom);
+  void NoteOthers(Run& run);
   bool BoundElsewhere(Run& run);
   std::vector<ShardId> ReadAssets(Run& run);
   void Send(Run& run, const std::vector<ShardId>& shards, uint32_t round);

@@ -73,9 +73,12 @@ struct AccountPage {
   int64_t staleness_us = 0;  // of a local list: the age of the oldest shard's newest entry
 };
 
-/// One shard as this data centre sees it.
+/// One shard as this node sees it.
 struct ShardReport {
   ShardId shard;
+  /// False: its replicas are on other nodes, of which only owner and members were heard; nothing else is said here.
+  bool hosted = true;
+  std::vector<ReplicaId> members;
   LogIndex applied;
   LogIndex highest_seen;
   ReplicaId owner;

@@ -28,40 +28,69 @@ Node::Node(NodeOptions options, ReplicaPorts ports)
       coordinator_(node_, settler_),
       opener_(node_),
       reader_(node_, settler_),
-      transaction_reader_(node_, settler_) {}
+      transaction_reader_(node_, settler_),
+      host_(node_, opener_, reader_, transaction_reader_) {
+  node_.board().set_relay(&host_);
+  node_.replica().set_app_handler(
+      [this](ReplicaId from, AppMessage message) { OnMessage(from, std::move(message)); });
+  node_.set_hosted_handler([this](ShardId shard) {
+    ++behind_;
+    node_.tasks().Spawn(CatchUp(shard));
+  });
+}
 
 // The tasks refer to the parts, which are destroyed before the context that holds the tasks.
-Node::~Node() { node_.tasks().Abandon(); }
-
-absl::Status Node::Recover(absl::AnyInvocable<void()> ready) {
-  for (ShardId shard : node_.AllShards()) {
-    absl::Status recovered = node_.machine(shard).Recover();
-    if (!recovered.ok()) return recovered;
-  }
-  return node_.replica().Recover([this](ShardId shard) -> StateMachine& { return node_.machine(shard); },
-                                 std::move(ready));
+Node::~Node() {
+  node_.tasks().Abandon();
+  node_.board().set_relay(nullptr);
 }
+
+absl::Status Node::Recover(absl::AnyInvocable<void()> ready) { return node_.Recover(std::move(ready)); }
 
 void Node::Start() {
   phase_ = Phase::kServing;
-  behind_ = node_.shards();
-  for (ShardId shard : node_.AllShards()) node_.tasks().Spawn(CatchUp(shard));
+  for (ShardId shard : node_.HostedShards()) {
+    ++behind_;
+    node_.tasks().Spawn(CatchUp(shard));
+  }
   node_.tasks().Spawn(settler_.Sweep());
+}
+
+void Node::OnMessage(ReplicaId from, AppMessage message) {
+  if (message.machine != static_cast<uint32_t>(MachineId::kTxn)) {
+    if (message_handler_) message_handler_(from, std::move(message));
+    return;
+  }
+  for (NodeMessage& one : node_.mail().Open(message)) {
+    if (auto* watch = std::get_if<WatchTry>(&one)) {
+      host_.OnWatch(from, std::move(*watch));
+    } else if (auto* end = std::get_if<EndWatch>(&one)) {
+      host_.OnEndWatch(from, *end);
+    } else if (auto* told = std::get_if<ToldVote>(&one)) {
+      node_.remote().OnTold(from, *told);
+    } else if (auto* question = std::get_if<Question>(&one)) {
+      host_.OnQuestion(from, std::move(*question));
+    } else if (auto* answer = std::get_if<Answer>(&one)) {
+      node_.remote().OnAnswer(from, std::move(*answer));
+    }
+  }
 }
 
 Task<void> Node::CatchUp(ShardId shard) {
   while (phase_ == Phase::kServing) {
     absl::StatusOr<LogIndex> reached =
         co_await node_.replica().ReadBarrier(shard, Deadline{node_.now_us() + kBarrierTimeUs});
-    if (reached.ok()) break;
+    if (reached.ok() || !node_.replica().Hosts(shard)) break;
     co_await SleepFor(*node_.ports().executor, absl::Milliseconds(50));
   }
   --behind_;
+  node_.Serve(shard);
 }
 
 void Node::Drain(absl::AnyInvocable<void()> done) {
   node_.ports().executor->Post([this, done = std::move(done)]() mutable {
     phase_ = Phase::kDraining;
+    host_.Stop();
     node_.tasks().Spawn(DrainTask(std::move(done)));
   });
 }
@@ -84,8 +113,10 @@ Task<void> Node::DrainTask(absl::AnyInvocable<void()> done) {
 
 Task<absl::Status> Node::CheckpointAll() {
   Completion<bool> all(*node_.ports().executor);
-  auto left = std::make_shared<size_t>(node_.shards());
-  for (ShardId shard : node_.AllShards()) {
+  std::vector<ShardId> hosted = node_.HostedShards();
+  auto left = std::make_shared<size_t>(hosted.size());
+  if (hosted.empty()) all.Set(true);
+  for (ShardId shard : hosted) {
     node_.machine(shard).Checkpoint([left, all] {
       if (--*left == 0) all.Set(true);
     });
@@ -166,18 +197,22 @@ NodeReport Node::ReportNow(const std::vector<LogIndex>& indexes) {
   for (ReplicaId peer : node_.options().members) {
     if (peer != report.self && node_.ports().transport->IsUp(peer)) report.peers_up.push_back(peer);
   }
-  for (ShardId shard : node_.AllShards()) report.shards.push_back(ReportShard(shard, indexes));
+  for (uint32_t shard = 0; shard < node_.shards(); ++shard)
+    report.shards.push_back(ReportShard(ShardId{shard}, indexes));
   return report;
 }
 
 ShardReport Node::ReportShard(ShardId shard, const std::vector<LogIndex>& indexes) {
-  ShardMachine& machine = node_.machine(shard);
   ShardStatus status = node_.replica().Status(shard);
   ShardReport report;
   report.shard = shard;
+  report.hosted = node_.Hosts(shard);
+  report.owner = status.owner.replica;
+  report.members = status.members.members;
+  if (!report.hosted) return report;
+  ShardMachine& machine = node_.machine(shard);
   report.applied = machine.applied();
   report.highest_seen = status.highest_seen;
-  report.owner = status.owner.replica;
   report.voting = status.voting;
   report.clock = machine.clock();
   report.digests = machine.digests();
@@ -203,6 +238,10 @@ absl::Status Node::ReadyNow() const {
   }
   if (!node_.replica().HasQuorum()) return absl::UnavailableError("no majority of data centres answers");
   if (behind_ > 0) return absl::UnavailableError("shards are catching up");
+  for (uint32_t shard = 0; shard < node_.shards(); ++shard) {
+    if (!node_.Hosts(ShardId{shard}) && node_.remote().HostsOf(ShardId{shard}).empty())
+      return absl::UnavailableError("no node that hosts a shard is up");
+  }
   return absl::OkStatus();
 }
 

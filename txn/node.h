@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,12 +14,13 @@
 #include "txn/node_context.h"
 #include "txn/reader.h"
 #include "txn/settler.h"
+#include "txn/shard_host.h"
 #include "txn/transaction_reader.h"
 
 namespace paxledger {
 
-/// One data centre's part of a cluster: a replica of every shard with its state machine, and the gateway to
-/// all of them.
+/// A node of a cluster: replicas of the shards that are placed here with their state machines, and the gateway to all
+/// shards.
 /// Owns:    the replica and the machines. Borrows the ports.
 /// Threads: LedgerService from any; the rest, the constructor and destructor from the node's strand or while
 ///          that stands still. When destroyed, the strand must not run anything of the node any more; what it
@@ -40,8 +42,14 @@ class Node : public LedgerService {
   void Drain(absl::AnyInvocable<void()> done);
 
   Replica& replica() { return node_.replica(); }
-  /// For the checkers of the simulator and the audit.
+  /// For the checkers of the simulator and the audit: only of a shard that is hosted here.
   ShardMachine& machine(ShardId shard) { return node_.machine(shard); }
+  /// A replica of the shard is here and has caught up.
+  bool Hosts(ShardId shard) const { return node_.Hosts(shard); }
+  /// Messages between nodes that are for another machine than kTxn.
+  void set_message_handler(std::function<void(ReplicaId from, AppMessage message)> handler) {
+    message_handler_ = std::move(handler);
+  }
 
   // LedgerService
   void OpenAccounts(std::vector<OpenAccountRequest> requests, Deadline deadline,
@@ -64,10 +72,11 @@ class Node : public LedgerService {
   Task<void> CatchUp(ShardId shard);
   Task<void> DrainTask(absl::AnyInvocable<void()> done);
   Task<absl::Status> CheckpointAll();
+  void OnMessage(ReplicaId from, AppMessage message);
   absl::Status ReadyNow() const;
   ShardReport ReportShard(ShardId shard, const std::vector<LogIndex>& indexes);
   NodeReport ReportNow(const std::vector<LogIndex>& indexes);
-  size_t in_flight() const { return coordinator_.in_flight() + opener_.in_flight(); }
+  size_t in_flight() const { return coordinator_.in_flight() + opener_.in_flight() + host_.running(); }
 
   NodeContext node_;
   Settler settler_;
@@ -75,6 +84,8 @@ class Node : public LedgerService {
   AccountOpener opener_;
   Reader reader_;
   TransactionReader transaction_reader_;
+  ShardHost host_;
+  std::function<void(ReplicaId, AppMessage)> message_handler_;
   Phase phase_ = Phase::kStarting;
   uint32_t behind_ = 0;  // shards that have not caught up since the start
 };

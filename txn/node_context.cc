@@ -49,22 +49,17 @@ NodeContext::NodeContext(NodeOptions options, ReplicaPorts ports)
       ports_(ports),
       timers_(*ports.executor, *ports.clock),
       wakes_(*ports.executor, timers_),
-      board_(options_.shards),
+      remote_(*this),
+      board_(options_.shards, remote_),
+      machines_(options_.shards),
+      serving_(options_.shards),
       replica_(ReplicaOptions{.self = options_.self,
                               .members = options_.members,
                               .shards = options_.shards,
                               .placement = options_.placement,
                               .genesis = options_.genesis},
-               ports) {
-  for (uint32_t shard = 0; shard < options_.shards; ++shard) {
-    ShardMachineOptions machine;
-    machine.shard = ShardId{shard};
-    machine.shards = options_.shards;
-    machine.cluster_id = options_.cluster_id;
-    machine.checkpoint_commands = options_.checkpoint_commands;
-    machine.cached_accounts_max = options_.cached_accounts_max;
-    machines_.push_back(std::make_unique<ShardMachine>(std::move(machine), *ports_.engine, board_));
-  }
+               ports),
+      mail_(replica_, *ports.executor, *ports.metrics) {
   replica_.set_peer_lost_handler([this] {
     ++peer_losses_;
     wakes_.WakeAll();
@@ -73,10 +68,56 @@ NodeContext::NodeContext(NodeOptions options, ReplicaPorts ports)
 
 NodeContext::~NodeContext() { tasks_.Abandon(); }
 
-std::vector<ShardId> NodeContext::AllShards() const {
-  std::vector<ShardId> all;
-  for (uint32_t shard = 0; shard < options_.shards; ++shard) all.push_back(ShardId{shard});
-  return all;
+std::unique_ptr<ShardMachine> NodeContext::MakeMachine(ShardId shard) {
+  ShardMachineOptions machine;
+  machine.shard = shard;
+  machine.shards = options_.shards;
+  machine.cluster_id = options_.cluster_id;
+  machine.checkpoint_commands = options_.checkpoint_commands;
+  machine.cached_accounts_max = options_.cached_accounts_max;
+  return std::make_unique<ShardMachine>(std::move(machine), *ports_.engine, board_);
+}
+
+absl::Status NodeContext::Recover(absl::AnyInvocable<void()> ready) {
+  // Which shards are hosted, the replica finds on its disk. The rows of the others are none.
+  for (uint32_t shard = 0; shard < options_.shards; ++shard) {
+    machines_[shard] = MakeMachine(ShardId{shard});
+    absl::Status recovered = machines_[shard]->Recover();
+    if (!recovered.ok()) return recovered;
+  }
+  absl::Status recovered = replica_.Recover(
+      [this](ShardId shard) -> StateMachine& { return MachineFor(shard); }, std::move(ready));
+  if (!recovered.ok()) return recovered;
+  for (uint32_t shard = 0; shard < options_.shards; ++shard) {
+    serving_[shard] = replica_.Hosts(ShardId{shard}) ? 1 : 0;
+    if (serving_[shard] == 0) machines_[shard].reset();
+  }
+  recovered_ = true;
+  replica_.SetNodes(options_.members, options_.near);
+  return absl::OkStatus();
+}
+
+StateMachine& NodeContext::MachineFor(ShardId shard) {
+  std::unique_ptr<ShardMachine>& machine = machines_[shard.value];
+  if (!recovered_) return *machine;
+  // Put here while the node runs: from nothing, for a replica that left has taken its rows along. What a task holds
+  // of an earlier one stays good.
+  serving_[shard.value] = 0;
+  if (machine == nullptr) machine = MakeMachine(shard);
+  absl::Status reloaded = machine->Reload();
+  Check(reloaded.ok(), "the rows of a shard that is not hosted are none");
+  ports_.executor->Post([this, shard] {
+    if (hosted_handler_) hosted_handler_(shard);
+  });
+  return *machine;
+}
+
+std::vector<ShardId> NodeContext::HostedShards() const {
+  std::vector<ShardId> hosted;
+  for (uint32_t shard = 0; shard < options_.shards; ++shard) {
+    if (Hosts(ShardId{shard})) hosted.push_back(ShardId{shard});
+  }
+  return hosted;
 }
 
 int64_t NodeContext::MonotonicOf(int64_t wall) {
@@ -101,6 +142,24 @@ Task<absl::Status> NodeContext::BarrierAll(std::vector<ShardId> shards, Deadline
   bool done = co_await joined->done;
   (void)done;
   co_return joined->status;
+}
+
+Task<absl::Status> NodeContext::LearnVotes(std::vector<Tally*> tallies, std::vector<ShardId> shards,
+                                           Freshness freshness, LogTime raise_to, Deadline deadline) {
+  std::vector<ShardId> elsewhere = shards;
+  std::erase_if(elsewhere, [this](ShardId shard) { return Hosts(shard); });
+  std::erase_if(shards, [&](ShardId shard) { return freshness == Freshness::kApplied || !Hosts(shard); });
+  auto barriers = std::make_shared<Joined>(*ports_.executor);
+  barriers->running = 1 + shards.size();
+  for (ShardId shard : shards) tasks_.Spawn(BarrierOne(replica_, shard, deadline, barriers));
+  absl::Status there =
+      co_await remote_.LearnVotes(tallies, std::move(elsewhere), freshness, raise_to, deadline);
+  if (!there.ok()) barriers->status = there;
+  if (--barriers->running == 0) barriers->done.Set(true);
+  bool done = co_await barriers->done;
+  (void)done;
+  for (Tally* tally : tallies) AskMachines(*this, *tally);
+  co_return barriers->status;
 }
 
 Task<absl::Status> NodeContext::RaiseClock(ShardId shard, LogTime at, Deadline deadline) {
@@ -136,22 +195,43 @@ absl::StatusOr<RecordedBody> ReadBody(NodeContext& node, ShardId shard, const Tr
   return absl::DataLossError("the journal entry does not hold the transaction that the index names");
 }
 
+const std::string* AssetOf(NodeContext& node, const LedgerKey& account) {
+  ShardId shard = ShardOfAccount(account.ledger, account.id, node.shards());
+  if (!node.Hosts(shard)) return node.remote().FindAsset(account);
+  const Account* found = node.machine(shard).FindAccount(account);
+  return found == nullptr ? nullptr : &found->spec.asset;
+}
+
 std::vector<std::string> UnnamedAssets(NodeContext& node, const Transaction& body) {
   bool all_named = std::all_of(body.transfers.begin(), body.transfers.end(),
                                [](const Transfer& transfer) { return !transfer.asset.empty(); });
   if (all_named) return {};
   std::vector<std::string> assets;
   for (const Transfer& transfer : body.transfers) {
-    ShardId shard = ShardOfAccount(body.ledger, transfer.debit_account, node.shards());
-    const Account* account = node.machine(shard).FindAccount({body.ledger, transfer.debit_account});
-    assets.push_back(account == nullptr ? transfer.asset : account->spec.asset);
+    const std::string* asset = AssetOf(node, {body.ledger, transfer.debit_account});
+    assets.push_back(asset == nullptr ? transfer.asset : *asset);
   }
   return assets;
+}
+
+std::vector<LedgerKey> UnknownAssets(NodeContext& node, const Transaction& body) {
+  std::vector<LedgerKey> unknown;
+  for (const Transfer& transfer : body.transfers) {
+    if (!transfer.asset.empty()) continue;
+    ShardId shard = ShardOfAccount(body.ledger, transfer.debit_account, node.shards());
+    if (node.Hosts(shard)) continue;
+    LedgerKey key{body.ledger, transfer.debit_account};
+    if (node.remote().FindAsset(key) == nullptr) unknown.push_back(std::move(key));
+  }
+  std::sort(unknown.begin(), unknown.end());
+  unknown.erase(std::unique(unknown.begin(), unknown.end()), unknown.end());
+  return unknown;
 }
 
 void AskMachines(NodeContext& node, Tally& tally) {
   const Try of = tally.of();
   for (ShardId shard : tally.participants()) {
+    if (!node.Hosts(shard)) continue;
     std::optional<Vote> vote = node.machine(shard).FindVote(of);
     if (vote.has_value()) tally.See(shard, *vote);
   }

@@ -1,16 +1,20 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "base/clock.h"
 #include "base/strong_id.h"
 #include "base/task.h"
 #include "replication/replica.h"
 #include "txn/command.h"
+#include "txn/node_mail.h"
+#include "txn/remote_shards.h"
 #include "txn/shard_machine.h"
 #include "txn/vote_board.h"
 #include "txn/wakeup.h"
@@ -22,6 +26,7 @@ struct NodeOptions {
   std::string data_centre;
   ReplicaId self;
   std::vector<ReplicaId> members;  // all nodes of the creation document
+  std::vector<ReplicaId> near;     // those of the own data centre
   uint32_t shards = 0;
   std::vector<std::vector<ReplicaId>> placement;  // see ReplicaOptions
   Digest genesis;                                 // SHA-256 of the creation document
@@ -29,7 +34,8 @@ struct NodeOptions {
   size_t cached_accounts_max = 50'000;
 };
 
-/// What the tasks of a node share: its replica, the machines of its shards, and the means to wait.
+/// What the tasks of a node share: its replica, the machines of the shards that are hosted here, the way to those that are
+/// not, and the means to wait.
 /// Owns:    all of it but the ports.
 /// Threads: the node's strand.
 class NodeContext {
@@ -44,9 +50,22 @@ class NodeContext {
   const ReplicaPorts& ports() const { return ports_; }
   Replica& replica() { return replica_; }
   const Replica& replica() const { return replica_; }
+  /// Reads what the disk holds. `ready` as Replica::Recover.
+  [[nodiscard]] absl::Status Recover(absl::AnyInvocable<void()> ready);
+  /// Told, on the strand, of a shard whose replica was put here after the start: it must catch up.
+  void set_hosted_handler(std::function<void(ShardId)> handler) { hosted_handler_ = std::move(handler); }
+  /// The replica of `shard` here has caught up: from now on it serves.
+  void Serve(ShardId shard) { serving_[shard.value] = 1; }
+
+  /// A replica of the shard is here and serves. False: ask `remote()`.
+  bool Hosts(ShardId shard) const { return serving_[shard.value] != 0 && replica_.Hosts(shard); }
+  /// Only of a shard that is hosted here; after each wait that must be asked again.
   ShardMachine& machine(ShardId shard) { return *machines_[shard.value]; }
   uint32_t shards() const { return options_.shards; }
-  std::vector<ShardId> AllShards() const;
+  std::vector<ShardId> HostedShards() const;
+  RemoteShards& remote() { return remote_; }
+  const RemoteShards& remote() const { return remote_; }
+  NodeMail& mail() { return mail_; }
   VoteBoard& board() { return board_; }
   WakeQueue& wakes() { return wakes_; }
   Timers& timers() { return timers_; }
@@ -70,23 +89,36 @@ class NodeContext {
                                     uint32_t attempt) {
     return replica_.Submit(shard, MachineId::kTxn, encoded, urgency, attempt);
   }
-  /// Read barriers of several shards beside each other; ok when all are.
+  /// Read barriers of several hosted shards beside each other; ok when all are.
   /// Errors: as Replica::ReadBarrier.
   Task<absl::Status> BarrierAll(std::vector<ShardId> shards, Deadline deadline);
-  /// Waits until the clock of `shard` is at least `at`, writing a Close where it is behind (rules 9 and 10).
+  /// Waits until the clock of a hosted shard is at least `at`, writing a Close where it is behind (rules 9 and 10).
   /// Errors: kDeadlineExceeded, kUnavailable, kResourceExhausted
   Task<absl::Status> RaiseClock(ShardId shard, LogTime at, Deadline deadline);
+  /// Shows `tallies` what `shards`, hosted here or not, know of their tries; with kBarrier what they had chosen when this
+  /// was called. Clocks of shards that are not hosted here are raised as well (see VotesQuestion).
+  /// Errors: as BarrierAll and RemoteShards::LearnVotes; what was learned is seen nevertheless
+  Task<absl::Status> LearnVotes(std::vector<Tally*> tallies, std::vector<ShardId> shards, Freshness freshness,
+                                LogTime raise_to, Deadline deadline);
 
  private:
+  std::unique_ptr<ShardMachine> MakeMachine(ShardId shard);
+  StateMachine& MachineFor(ShardId shard);
+
   NodeOptions options_;
   ReplicaPorts ports_;
   Timers timers_;
   WakeQueue wakes_;
+  RemoteShards remote_;
   VoteBoard board_;
-  std::vector<std::unique_ptr<ShardMachine>> machines_;
+  std::vector<std::unique_ptr<ShardMachine>> machines_;  // null: never hosted since the start
+  std::vector<uint8_t> serving_;                         // by shard; see Hosts
+  std::function<void(ShardId)> hosted_handler_;
   Replica replica_;
+  NodeMail mail_;
   TaskGroup tasks_;
   uint64_t peer_losses_ = 0;
+  bool recovered_ = false;
 };
 
 /// A body as a gateway sent it.
@@ -102,8 +134,13 @@ struct RecordedBody {
 ///         kDataLoss   the journal does not hold what the index says
 absl::StatusOr<RecordedBody> ReadBody(NodeContext& node, ShardId shard, const TransactionRecord& record);
 
+/// Null: not known here.
+const std::string* AssetOf(NodeContext& node, const LedgerKey& account);
 /// The assets of the debit accounts of `body`, as known here; nothing where every transfer names its own.
 std::vector<std::string> UnnamedAssets(NodeContext& node, const Transaction& body);
+/// The debit accounts of transfers that name no asset which live on other nodes and are not known here: see
+/// RemoteShards::LearnAssets.
+std::vector<LedgerKey> UnknownAssets(NodeContext& node, const Transaction& body);
 
 /// Shows `tally` what the machines of this node know of its try.
 void AskMachines(NodeContext& node, Tally& tally);

@@ -26,6 +26,23 @@ void CountPostings(const Transaction& body, const std::string& id, Account& acco
   }
 }
 
+void Append(AccountPage part, AccountPage* page) {
+  page->staleness_us = std::max(page->staleness_us, part.staleness_us);
+  page->has_more = page->has_more || part.has_more;
+  page->accounts.insert(page->accounts.end(), std::make_move_iterator(part.accounts.begin()),
+                        std::make_move_iterator(part.accounts.end()));
+}
+
+/// Brings what was appended in order, and keeps a page of it.
+void Finish(size_t limit, AccountPage* page) {
+  std::sort(page->accounts.begin(), page->accounts.end(),
+            [](const AccountRow& a, const AccountRow& b) { return a.key.id < b.key.id; });
+  page->has_more = page->has_more || page->accounts.size() > limit;
+  if (page->accounts.size() > limit) page->accounts.resize(limit);
+}
+
+absl::Status MovedAway() { return absl::UnavailableError("the shard moved to another node meanwhile"); }
+
 }  // namespace
 
 Reader::Reader(NodeContext& node, Settler& settler)
@@ -55,6 +72,11 @@ std::vector<Reader::Doubt> Reader::DoubtsOn(const LedgerKey& key, ShardId shard)
 Task<absl::StatusOr<AccountRead>> Reader::ReadAccount(LedgerKey key, ReadMode mode, LogTime after,
                                                       Deadline deadline) {
   ShardId shard = ShardOfAccount(key.ledger, key.id, node_.shards());
+  if (!node_.Hosts(shard)) {
+    absl::StatusOr<AccountRead> read =
+        co_await ReadElsewhere(AccountQuestion{std::move(key), mode, after}, shard, deadline);
+    co_return read;
+  }
   ShardMachine& machine = node_.machine(shard);
   if (mode == ReadMode::kLocal && machine.clock() >= after) {
     local_reads_.Add();
@@ -72,6 +94,7 @@ Task<absl::StatusOr<AccountRead>> Reader::ReadAccount(LedgerKey key, ReadMode mo
     absl::Status raised = co_await node_.RaiseClock(shard, after, deadline);
     if (!raised.ok()) co_return raised;
   }
+  if (!node_.Hosts(shard)) co_return MovedAway();
   const Account* account = machine.FindAccount(key);
   if (account != nullptr && (account->debits_in_doubt != 0 || account->credits_in_doubt != 0)) {
     absl::StatusOr<AccountRead> doubtful = co_await ReadDoubtful(std::move(key), shard, deadline);
@@ -106,37 +129,50 @@ Task<absl::StatusOr<AccountRead>> Reader::ReadDoubtful(LedgerKey key, ShardId sh
   doubts = DoubtsOn(key, shard);
   absl::Status asked_again = co_await Ask(&doubts, read.at, Asking::kClocksOnly, deadline);
   if (!asked_again.ok()) co_return asked_again;
+  if (!node_.Hosts(shard)) co_return MovedAway();
   absl::Status counted = Count(doubts, key, shard, &read);
   if (!counted.ok()) co_return counted;
   co_return read;
 }
 
-Task<absl::Status> Reader::Ask(std::vector<Doubt>* doubts, LogTime at, Asking asking, Deadline deadline) {
+Task<absl::StatusOr<AccountRead>> Reader::ReadElsewhere(AccountQuestion question, ShardId shard,
+                                                        Deadline deadline) {
+  absl::StatusOr<AnswerBody> answer = co_await node_.remote().Ask(shard, std::move(question), deadline);
+  if (!answer.ok()) co_return answer.status();
+  co_return std::get<AccountRead>(*std::move(answer));
+}
+
+std::vector<ShardId> Reader::AskHere(std::vector<Doubt>* doubts, std::vector<Tally*>* undecided) {
   std::vector<ShardId> silent;
-  auto ask_here = [&] {
-    silent.clear();
-    for (Doubt& doubt : *doubts) {
-      AskMachines(node_, doubt.tally);
-      if (doubt.decided()) continue;
-      for (ShardId shard : doubt.tally.Missing()) silent.push_back(shard);
-    }
-    std::sort(silent.begin(), silent.end());
-    silent.erase(std::unique(silent.begin(), silent.end()), silent.end());
-  };
-  ask_here();
-  if (asking == Asking::kEverywhere && !silent.empty()) {
-    absl::Status read = co_await node_.BarrierAll(silent, deadline);
-    if (!read.ok()) co_return read;
-    ask_here();
+  undecided->clear();
+  for (Doubt& doubt : *doubts) {
+    AskMachines(node_, doubt.tally);
+    if (doubt.decided()) continue;
+    undecided->push_back(&doubt.tally);
+    for (ShardId shard : doubt.tally.Missing()) silent.push_back(shard);
   }
+  std::sort(silent.begin(), silent.end());
+  silent.erase(std::unique(silent.begin(), silent.end()), silent.end());
+  return silent;
+}
+
+Task<absl::Status> Reader::Ask(std::vector<Doubt>* doubts, LogTime at, Asking asking, Deadline deadline) {
+  std::vector<Tally*> undecided;
+  std::vector<ShardId> silent = AskHere(doubts, &undecided);
+  if (silent.empty()) co_return absl::OkStatus();
+  Freshness freshness = asking == Asking::kEverywhere ? Freshness::kBarrier : Freshness::kApplied;
+  absl::Status learned = co_await node_.LearnVotes(undecided, std::move(silent), freshness, at, deadline);
+  if (!learned.ok()) co_return learned;
   // A participant whose clock stands at `at` or above will vote, if at all, with a later timestamp: such a
   // transaction commits after `at`. An entry is written only where the clock is behind and the vote is
-  // missing.
+  // missing. Elsewhere the hosts have done so.
+  silent = AskHere(doubts, &undecided);
   for (ShardId shard : silent) {
+    if (!node_.Hosts(shard)) continue;
     absl::Status raised = co_await node_.RaiseClock(shard, at, deadline);
     if (!raised.ok()) co_return raised;
   }
-  ask_here();
+  AskHere(doubts, &undecided);
   co_return absl::OkStatus();
 }
 
@@ -183,48 +219,134 @@ absl::Status Reader::Count(const std::vector<Doubt>& doubts, const LedgerKey& ke
   return absl::OkStatus();
 }
 
+/// Parts of a list.
+struct Reader::Pages {
+  explicit Pages(Executor& executor) : done(executor) {}
+  std::vector<AccountPage> pages;
+  std::vector<ShardId> failed;  // of the round under way
+  size_t running = 0;
+  absl::Status status;
+  Completion<bool> done;
+};
+
 Task<absl::StatusOr<AccountPage>> Reader::ListAccounts(std::string ledger, std::string prefix,
                                                        std::string after, size_t limit, ReadMode mode,
                                                        Deadline deadline) {
-  if (mode == ReadMode::kLocal) co_return MergeShards(ledger, prefix, after, limit);
-  strong_reads_.Add();
-  absl::Status barrier = co_await node_.BarrierAll(node_.AllShards(), deadline);
+  if (mode == ReadMode::kStrong) strong_reads_.Add();
+  ListQuestion here{node_.HostedShards(),
+                    std::move(ledger),
+                    std::move(prefix),
+                    std::move(after),
+                    static_cast<uint32_t>(limit),
+                    mode};
+  ListQuestion elsewhere = here;
+  elsewhere.shards.clear();
+  for (uint32_t shard = 0; shard < node_.shards(); ++shard) {
+    if (!node_.Hosts(ShardId{shard})) elsewhere.shards.push_back(ShardId{shard});
+  }
+  if (elsewhere.shards.empty()) {
+    absl::StatusOr<AccountPage> page = co_await ListHere(std::move(here), deadline);
+    co_return page;
+  }
+  auto pages = std::make_shared<Pages>(*node_.ports().executor);
+  node_.tasks().Spawn(ListElsewhere(std::move(elsewhere), deadline, pages));
+  absl::StatusOr<AccountPage> local = co_await ListHere(std::move(here), deadline);
+  bool done = co_await pages->done;
+  (void)done;
+  if (!local.ok()) co_return local;
+  if (!pages->status.ok()) co_return pages->status;
+  for (AccountPage& page : pages->pages) Append(std::move(page), &*local);
+  Finish(limit, &*local);
+  co_return local;
+}
+
+Task<void> Reader::ListElsewhere(ListQuestion question, Deadline deadline, std::shared_ptr<Pages> pages) {
+  std::vector<ShardId> left = question.shards;
+  for (uint32_t round = 0; !left.empty() && round < limits::kReplicasMax; ++round) {
+    auto parts = std::make_shared<Pages>(*node_.ports().executor);
+    parts->running = 1;
+    size_t asked = 0;
+    for (auto& [host, shards] : node_.remote().ByHost(left, round)) {
+      ++parts->running;
+      asked += shards.size();
+      question.shards = shards;
+      node_.tasks().Spawn(ListAt(host, question, deadline, parts));
+    }
+    if (asked < left.size()) parts->status = absl::UnavailableError("no node that hosts a shard is up");
+    if (--parts->running == 0) parts->done.Set(true);
+    bool done = co_await parts->done;
+    (void)done;
+    for (AccountPage& page : parts->pages) pages->pages.push_back(std::move(page));
+    left = std::move(parts->failed);
+    pages->status = parts->status;
+    if (asked == 0 || deadline.Passed(node_.now_us())) break;
+  }
+  pages->done.Set(true);
+}
+
+Task<void> Reader::ListAt(ReplicaId host, ListQuestion question, Deadline deadline,
+                          std::shared_ptr<Pages> pages) {
+  std::vector<ShardId> shards = question.shards;
+  absl::StatusOr<AnswerBody> answer = co_await node_.remote().AskAt(host, std::move(question), deadline);
+  if (answer.ok()) {
+    pages->pages.push_back(std::get<AccountPage>(*std::move(answer)));
+  } else {
+    pages->failed.insert(pages->failed.end(), shards.begin(), shards.end());
+    pages->status = answer.status();
+  }
+  if (--pages->running == 0) pages->done.Set(true);
+}
+
+Task<absl::StatusOr<AccountPage>> Reader::ListHere(ListQuestion question, Deadline deadline) {
+  if (question.mode == ReadMode::kLocal) co_return MergeShards(question);
+  absl::Status barrier = co_await node_.BarrierAll(question.shards, deadline);
   if (!barrier.ok()) co_return barrier;
-  AccountPage page = MergeShards(ledger, prefix, after, limit);
-  // After a barrier of every shard the votes of all that was acknowledged are known here: what they decide is
+  AccountPage page = MergeShards(question);
+  // After a barrier of every participant the votes of all that was acknowledged are known here: what they decide is
   // finished, and the page is made again.
   std::vector<Doubt> doubts;
   for (const AccountRow& row : page.accounts) {
     if (row.account.debits_in_doubt == 0 && row.account.credits_in_doubt == 0) continue;
     ShardId shard = ShardOfAccount(row.key.ledger, row.key.id, node_.shards());
-    for (Doubt& doubt : DoubtsOn(row.key, shard)) {
-      AskMachines(node_, doubt.tally);
-      if (doubt.decided()) doubts.push_back(std::move(doubt));
-    }
+    for (Doubt& doubt : DoubtsOn(row.key, shard)) doubts.push_back(std::move(doubt));
   }
-  if (doubts.empty()) co_return page;
-  absl::Status finished = co_await FinishDecided(&doubts, deadline);
-  if (!finished.ok()) co_return finished;
-  // A list counts nothing itself, so what is decided must be posted.
-  if (std::any_of(doubts.begin(), doubts.end(), [this](const Doubt& d) { return StillHeld(d); }))
-    co_return absl::UnavailableError("reservations that are decided were not finished");
-  co_return MergeShards(ledger, prefix, after, limit);
+  std::vector<Tally*> undecided;
+  std::vector<ShardId> silent = AskHere(&doubts, &undecided);
+  std::erase_if(silent, [&](ShardId shard) {
+    return std::find(question.shards.begin(), question.shards.end(), shard) != question.shards.end();
+  });
+  if (!silent.empty()) {
+    absl::Status learned = co_await node_.LearnVotes(std::move(undecided), std::move(silent),
+                                                     Freshness::kBarrier, LogTime{}, deadline);
+    if (!learned.ok()) co_return learned;
+  }
+  std::erase_if(doubts, [](const Doubt& doubt) { return !doubt.decided(); });
+  if (!doubts.empty()) {
+    absl::Status finished = co_await FinishDecided(&doubts, deadline);
+    if (!finished.ok()) co_return finished;
+    // A list counts nothing itself, so what is decided must be posted.
+    if (std::any_of(doubts.begin(), doubts.end(), [this](const Doubt& d) { return StillHeld(d); }))
+      co_return absl::UnavailableError("reservations that are decided were not finished");
+    page = MergeShards(question);
+  }
+  bool moved = std::any_of(question.shards.begin(), question.shards.end(),
+                           [this](ShardId shard) { return !node_.Hosts(shard); });
+  if (moved) co_return MovedAway();
+  co_return page;
 }
 
-AccountPage Reader::MergeShards(const std::string& ledger, const std::string& prefix,
-                                const std::string& after, size_t limit) {
+AccountPage Reader::MergeShards(const ListQuestion& question) {
   AccountPage page;
-  for (ShardId shard : node_.AllShards()) {
-    std::vector<AccountRow> rows = node_.machine(shard).ListAccounts(ledger, prefix, after, limit + 1);
-    int64_t age_us = node_.wall_us() - node_.machine(shard).clock().value;
-    page.staleness_us = std::max(page.staleness_us, age_us);
-    page.accounts.insert(page.accounts.end(), std::make_move_iterator(rows.begin()),
-                         std::make_move_iterator(rows.end()));
+  for (ShardId shard : question.shards) {
+    if (!node_.Hosts(shard)) continue;
+    ShardMachine& machine = node_.machine(shard);
+    AccountPage part;
+    part.accounts =
+        machine.ListAccounts(question.ledger, question.prefix, question.after, question.limit + 1);
+    part.staleness_us = node_.wall_us() - machine.clock().value;
+    Append(std::move(part), &page);
   }
-  std::sort(page.accounts.begin(), page.accounts.end(),
-            [](const AccountRow& a, const AccountRow& b) { return a.key.id < b.key.id; });
-  page.has_more = page.accounts.size() > limit;
-  if (page.has_more) page.accounts.resize(limit);
+  Finish(question.limit, &page);
   return page;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,12 @@ class Reader {
   /// catch a transfer half way.
   Task<absl::StatusOr<AccountPage>> ListAccounts(std::string ledger, std::string prefix, std::string after,
                                                  size_t limit, ReadMode mode, Deadline deadline);
+  /// The part of a list that stands on `question.shards`, all of them hosted here.
+  Task<absl::StatusOr<AccountPage>> ListHere(ListQuestion question, Deadline deadline);
 
  private:
+  struct Pages;
+
   /// A reservation in doubt on an account, and what its participants say.
   struct Doubt {
     InDoubt in_doubt;
@@ -52,8 +57,12 @@ class Reader {
   absl::Status Count(const std::vector<Doubt>& doubts, const LedgerKey& key, ShardId shard,
                      AccountRead* read);
   Task<absl::StatusOr<AccountRead>> ReadDoubtful(LedgerKey key, ShardId shard, Deadline deadline);
-  AccountPage MergeShards(const std::string& ledger, const std::string& prefix, const std::string& after,
-                          size_t limit);
+  Task<absl::StatusOr<AccountRead>> ReadElsewhere(AccountQuestion question, ShardId shard, Deadline deadline);
+  /// The undecided, and the shards of which votes are missing.
+  std::vector<ShardId> AskHere(std::vector<Doubt>* doubts, std::vector<Tally*>* undecided);
+  Task<void> ListElsewhere(ListQuestion question, Deadline deadline, std::shared_ptr<Pages> pages);
+  Task<void> ListAt(ReplicaId host, ListQuestion question, Deadline deadline, std::shared_ptr<Pages> pages);
+  AccountPage MergeShards(const ListQuestion& question);
 
   NodeContext& node_;
   Settler& settler_;

@@ -9,10 +9,13 @@ namespace paxledger {
 
 namespace {
 
+using Whom = VoteBoard::TallyWatch::Whom;
+
 constexpr int64_t kSweepEveryUs = 250'000;
-constexpr int64_t kStaggerUs = 500'000;   // between the data centres (rule 18)
-constexpr size_t kSweepTriesMax = 64;     // begun by one sweep
-constexpr size_t kSweepRunningMax = 512;  // while so many are driven, a sweep begins none
+constexpr int64_t kStaggerUs = 500'000;     // between the members of a shard (rule 18)
+constexpr int64_t kAskAgainUs = 1'000'000;  // a host may have forgotten who watches
+constexpr size_t kSweepTriesMax = 64;       // begun by one sweep
+constexpr size_t kSweepRunningMax = 512;    // while so many are driven, a sweep begins none
 constexpr int64_t kBarrierTimeUs = 2'000'000;
 constexpr uint32_t kRoundsMax = 6;  // of Resolve, and of Finish; after them the next sweep begins again
 
@@ -36,11 +39,7 @@ Settler::Settler(NodeContext& node)
       stop_(node.wakes()),
       settled_(node.counter("paxledger_recovery_settled_total")),
       resolves_(node.counter("paxledger_recovery_resolves_total")),
-      overdue_(node.counter("paxledger_recovery_overdue_total")) {
-  const std::vector<ReplicaId>& members = node.options().members;
-  auto self = std::find(members.begin(), members.end(), node.options().self);
-  stagger_us_ = kStaggerUs * (self - members.begin());
-}
+      overdue_(node.counter("paxledger_recovery_overdue_total")) {}
 
 std::shared_ptr<Settler::Settlement> Settler::Begin(const Try& of, std::vector<ShardId> participants,
                                                     int64_t deadline_us) {
@@ -102,14 +101,17 @@ Task<void> Settler::Drive(std::shared_ptr<Settlement> settlement) {
 }
 
 Task<void> Settler::Learn(std::shared_ptr<Settlement> settlement) {
-  AskMachines(node_, settlement->tally());
+  Ask(*settlement, Whom::kSame);
   if (!settlement->open()) co_return;
-  // What a shard has chosen and this replica has not applied yet is learned by a barrier.
+  // What a shard has chosen and its replica here, or a host's, has not applied yet is learned by a barrier.
   Deadline soon{node_.now_us() + kBarrierTimeUs};
-  absl::Status read = co_await node_.BarrierAll(settlement->tally().Missing(), soon);
+  Tally& tally = settlement->tally();
+  absl::Status read =
+      co_await node_.LearnVotes({&tally}, tally.Missing(), Freshness::kBarrier, LogTime{}, soon);
   (void)read;  // a vote that is not learned now is waited for below
-  AskMachines(node_, settlement->tally());
 
+  uint64_t losses = node_.peer_losses();
+  int64_t ask_at_us = node_.now_us() + kAskAgainUs;
   while (settlement->open()) {
     int64_t overdue_us = node_.MonotonicOf(settlement->deadline_us) + limits::kRecoveryGraceUs;
     int64_t now_us = node_.now_us();
@@ -119,12 +121,23 @@ Task<void> Settler::Learn(std::shared_ptr<Settlement> settlement) {
     int64_t look_again_us = std::min(overdue_us, now_us + kSweepEveryUs);
     bool changed = co_await settlement->watch.wakeup().Wait(look_again_us);
     (void)changed;
+    if (node_.peer_losses() == losses && node_.now_us() < ask_at_us) continue;
+    losses = node_.peer_losses();
+    ask_at_us = node_.now_us() + kAskAgainUs;
+    Ask(*settlement, Whom::kOthers);
   }
   for (uint32_t round = 0; settlement->open() && round < kRoundsMax; ++round) {
+    if (round > 0) Ask(*settlement, Whom::kOthers);
+    if (!settlement->open()) break;
     Resolve(*settlement, round);
     bool changed = co_await settlement->watch.wakeup().Wait(node_.now_us() + node_.PatienceMicros());
     (void)changed;
   }
+}
+
+void Settler::Ask(Settlement& settlement, VoteBoard::TallyWatch::Whom whom) {
+  AskMachines(node_, settlement.tally());
+  settlement.watch.AskHosts(whom);
 }
 
 void Settler::Resolve(Settlement& settlement, uint32_t round) {
@@ -144,6 +157,7 @@ Task<void> Settler::Finish(std::shared_ptr<Settlement> settlement) {
   // Once even where nothing is held any more: a home that said conflict records it, and nobody waits for that.
   for (uint32_t round = 0; (round == 0 || !tally.finished_everywhere()) && round < kRoundsMax; ++round) {
     uint64_t losses = node_.peer_losses();
+    if (round > 0) Ask(*settlement, Whom::kOthers);
     for (ShardId shard : tally.Unfinished()) {
       absl::Status submitted = node_.Submit(shard, encoded, Urgency::kNow, round);
       (void)submitted;  // the next round tries again
@@ -162,16 +176,21 @@ Task<void> Settler::Sweep() {
     bool stopped = co_await stop_.Wait(node_.now_us() + kSweepEveryUs);
     if (stopped) co_return;
     size_t budget = running_.size() < kSweepRunningMax ? kSweepTriesMax : 0;
-    for (ShardId shard : node_.AllShards()) SweepShard(shard, budget);
+    for (ShardId shard : node_.HostedShards()) SweepShard(shard, budget);
   }
 }
 
 void Settler::Stop() { stop_.Set(); }
 
+int64_t Settler::StaggerMicros(ShardId shard) const {
+  const std::vector<ReplicaId> members = node_.replica().MembersOf(shard).members;
+  return kStaggerUs * (std::find(members.begin(), members.end(), node_.options().self) - members.begin());
+}
+
 void Settler::SweepShard(ShardId shard, size_t& budget) {
   ShardMachine& machine = node_.machine(shard);
   if (budget == 0 || machine.in_doubt() == 0) return;
-  for (const InDoubt& doubt : machine.Overdue(node_.wall_us() - stagger_us_)) {
+  for (const InDoubt& doubt : machine.Overdue(node_.wall_us() - StaggerMicros(shard))) {
     if (budget == 0) return;
     const Try& of = doubt.vote.of;
     if (!running_.contains(TryName{of.digest, of.attempt})) {

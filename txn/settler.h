@@ -39,8 +39,8 @@ class Settler {
   /// The same for several beside each other, bounded in number by the caller.
   Task<void> SettleAll(std::vector<Blocker> blockers, int64_t until_us);
 
-  /// Looks for tries past their deadline until `Stop`: the recovery sweep. Data centres are staggered, so
-  /// that normally one of them does the work.
+  /// Looks for tries past their deadline on the shards that are hosted here, until `Stop`: the recovery sweep. The members
+  /// of a shard, one in each data centre, are staggered, so that normally one of them does the work.
   Task<void> Sweep();
   void Stop();
 
@@ -52,13 +52,14 @@ class Settler {
   Task<void> Drive(std::shared_ptr<Settlement> settlement);
   Task<void> Learn(std::shared_ptr<Settlement> settlement);
   Task<void> Finish(std::shared_ptr<Settlement> settlement);
+  void Ask(Settlement& settlement, VoteBoard::TallyWatch::Whom whom);
   void Resolve(Settlement& settlement, uint32_t round);
   void SweepShard(ShardId shard, size_t& budget);
+  int64_t StaggerMicros(ShardId shard) const;
 
   NodeContext& node_;
   absl::flat_hash_map<TryName, std::shared_ptr<Settlement>> running_;
   Wakeup stop_;
-  int64_t stagger_us_ = 0;
   Counter& settled_;
   Counter& resolves_;
   Counter& overdue_;

@@ -146,6 +146,22 @@ std::vector<ShardId> Tally::Missing() const {
   return missing;
 }
 
+bool Tally::IsMissing(ShardId shard) const {
+  auto at = std::find(participants_.begin(), participants_.end(), shard);
+  if (at == participants_.end()) return false;
+  const Seat& seat = seats_[static_cast<size_t>(at - participants_.begin())];
+  return !seat.voted && !seat.finished;
+}
+
+bool Tally::IsConflictAt(ShardId shard) const {
+  auto at = std::find(participants_.begin(), participants_.end(), shard);
+  if (at == participants_.end()) return false;
+  size_t seat = static_cast<size_t>(at - participants_.begin());
+  bool told =
+      seats_[seat].told && standing_ == Standing::kDecided && decision_.kind == DecisionKind::kConflict;
+  return told || (seats_[seat].voted && votes_[seat].vote.kind == VoteKind::kConflict);
+}
+
 std::vector<ShardId> Tally::Unfinished() const {
   std::vector<ShardId> unfinished;
   for (size_t i = 0; i < seats_.size(); ++i) {

@@ -41,6 +41,9 @@ class Tally {
 
   /// Participants whose vote is not known here.
   std::vector<ShardId> Missing() const;
+  bool IsMissing(ShardId shard) const;
+  /// `shard` said that its vote, or the outcome, is a conflict.
+  bool IsConflictAt(ShardId shard) const;
   /// Participants that may not have recorded the outcome.
   std::vector<ShardId> Unfinished() const;
   /// No participant holds a reservation of the try any more.

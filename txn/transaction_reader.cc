@@ -54,10 +54,42 @@ Task<absl::StatusOr<TransferRead>> TransactionReader::Read(LedgerKey key, std::s
     token = *std::move(decoded);
   }
   ShardId home = ShardOfTransaction(key.ledger, key.id, node_.shards());
+  if (!node_.Hosts(home)) {
+    absl::StatusOr<TransferRead> read =
+        co_await ReadElsewhere({std::move(key), std::move(recovery_token)}, home, deadline);
+    co_return read;
+  }
+  absl::StatusOr<TransferRead> read = co_await ReadHere(std::move(key), std::move(token), deadline);
+  if (!read.ok()) co_return read;
+  if (!node_.Hosts(home)) co_return absl::UnavailableError("the shard moved to another node meanwhile");
+  std::vector<LedgerKey> unknown = UnknownAssets(node_, read->transaction);
+  if (!unknown.empty()) {
+    co_await node_.remote().LearnAssets(std::move(unknown), Freshness::kApplied, deadline);
+    read->result.assets = UnnamedAssets(node_, read->transaction);
+  }
+  co_return read;
+}
+
+Task<absl::StatusOr<TransferRead>> TransactionReader::ReadElsewhere(TransactionQuestion question,
+                                                                    ShardId home, Deadline deadline) {
+  LedgerKey key = question.key;
+  absl::StatusOr<AnswerBody> answer = co_await node_.remote().Ask(home, std::move(question), deadline);
+  if (!answer.ok()) co_return answer.status();
+  TransferRead read = std::get<TransferRead>(*std::move(answer));
+  read.transaction.ledger = std::move(key.ledger);
+  read.transaction.id = std::move(key.id);
+  co_return read;
+}
+
+Task<absl::StatusOr<TransferRead>> TransactionReader::ReadHere(LedgerKey key,
+                                                               std::optional<RecoveryToken> token,
+                                                               Deadline deadline) {
+  ShardId home = ShardOfTransaction(key.ledger, key.id, node_.shards());
   absl::StatusOr<LogIndex> barrier = co_await node_.replica().ReadBarrier(home, deadline);
   if (!barrier.ok()) co_return barrier.status();
 
   std::optional<TransactionRecord> record = RecordAtHome(key);
+  if (!node_.Hosts(home)) co_return absl::UnavailableError("the shard moved to another node meanwhile");
   if (!record.has_value() && !token.has_value()) co_return absl::NotFoundError("no such transaction");
   if (record.has_value() && token.has_value() && token->of.digest != record->of.digest) {
     // The id went to another body: of the token's nothing can ever happen (rule 1).
@@ -127,6 +159,7 @@ Task<absl::Status> TransactionReader::CatchUp(RecoveryToken token, std::optional
   Mark("txn.resolve_by_token");
   VoteBoard::TallyWatch watch(node_.board(), node_.wakes(), token.of, {home});
   AskMachines(node_, watch.tally());
+  watch.AskHosts(VoteBoard::TallyWatch::Whom::kSame);
   std::string encoded = EncodeTxnCommand(resolve);
   for (uint32_t round = 0; watch.tally().standing() == Tally::Standing::kOpen; ++round) {
     if (deadline.Passed(node_.now_us())) break;

@@ -30,6 +30,10 @@ class TransactionReader {
  private:
   /// A token that `key` may have; whatever it says may still be forged.
   absl::StatusOr<RecoveryToken> Decode(const LedgerKey& key, const std::string& text) const;
+  Task<absl::StatusOr<TransferRead>> ReadElsewhere(TransactionQuestion question, ShardId home,
+                                                   Deadline deadline);
+  Task<absl::StatusOr<TransferRead>> ReadHere(LedgerKey key, std::optional<RecoveryToken> token,
+                                              Deadline deadline);
   /// The deadline, on the wall clock, and the grace after it have passed.
   bool Overdue(int64_t deadline_us);
   std::optional<TransactionRecord> RecordAtHome(const LedgerKey& key);

@@ -26,6 +26,7 @@ bool IsReplay(const Tally& tally, LogTime clock_before) {
 }  // namespace
 
 void VoteBoard::OnVote(ShardId shard, const Vote& vote) {
+  if (relay_ != nullptr) relay_->OnVote(shard, vote, clocks_[shard.value]);
   if (tallies_.empty()) return;
   auto it = tallies_.find(vote.of.digest);
   if (it == tallies_.end()) return;
@@ -60,6 +61,7 @@ VoteBoard::TallyWatch::TallyWatch(VoteBoard& board, WakeQueue& wakes, Try of,
 }
 
 VoteBoard::TallyWatch::~TallyWatch() {
+  EndRemote();
   auto it = board_.tallies_.find(tally_.of().digest);
   Unlink(&it->second, this, &TallyWatch::next_);
   if (it->second == nullptr) board_.tallies_.erase(it);
@@ -69,6 +71,32 @@ void VoteBoard::TallyWatch::See(ShardId shard, const Vote& vote, LogTime clock_b
   if (!tally_.See(shard, vote)) return;
   replayed_ = IsReplay(tally_, clock_before);
   wakeup_.Set();
+}
+
+void VoteBoard::TallyWatch::EndRemote() {
+  for (uint64_t id : remote_) board_.source_.EndWatch(id);
+  remote_.clear();
+  unheard_ = 0;
+}
+
+void VoteBoard::TallyWatch::AskHosts(Whom whom) {
+  EndRemote();
+  if (whom == Whom::kOthers) ++round_;
+  for (ShardId shard : tally_.participants()) {
+    if (board_.source_.Hosts(shard)) continue;
+    ++unheard_;
+    remote_.push_back(board_.source_.Watch(*this, shard, round_));
+  }
+}
+
+void VoteBoard::TallyWatch::DoubtUnheard() {
+  for (uint64_t id : remote_) board_.source_.DoubtUnheard(id);
+}
+
+void VoteBoard::TallyWatch::Hear(ShardId shard, const std::optional<Vote>& vote, LogTime clock_before,
+                                 Hearing hearing) {
+  if (vote.has_value()) See(shard, *vote, clock_before);
+  if (hearing == Hearing::kFirst && --unheard_ == 0) wakeup_.Set();
 }
 
 VoteBoard::OpenWatch::OpenWatch(VoteBoard& board, const LedgerKey& key, const AccountSpec& spec,

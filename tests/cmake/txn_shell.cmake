@@ -1,8 +1,16 @@
-# The shell of `txn` on three nodes over the simulator's ports, in virtual time.
+# The shell of `txn` on whole nodes over the simulator's ports, in virtual time.
 paxledger_test(txn_shell_test
   SOURCES
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/recovery_token_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/tally_test.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_node_messages_test.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_remote_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_shell_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_shell_cluster.cc
-  LIBS sim_world)
+  LIBS sim_world txn_proto)
+
+if(PAXLEDGER_FUZZ)
+  add_executable(txn_node_message_fuzz fuzz/txn_node_message_fuzz.cc)
+  target_link_options(txn_node_message_fuzz PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(txn_node_message_fuzz PRIVATE paxledger_options txn_messages)
+endif()

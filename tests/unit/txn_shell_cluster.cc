@@ -1,5 +1,8 @@
 #include "tests/unit/txn_shell_cluster.h"
 
+#include <algorithm>
+#include <source_location>
+
 #include "absl/strings/str_cat.h"
 #include "txn/placement.h"
 
@@ -24,20 +27,24 @@ sim::DiskProfile Disk() {
 
 }  // namespace
 
-ShellCluster::ShellCluster(uint64_t seed)
-    : marks_(seed), network_(scheduler_, Network(), kNodes, seed), random_(seed) {
+ShellCluster::ShellCluster(uint64_t seed, uint32_t nodes_per_dc)
+    : nodes_per_dc_(nodes_per_dc),
+      marks_(seed),
+      network_(scheduler_, Network(), kDataCentres * nodes_per_dc, seed),
+      random_(seed) {
   Marks::Install(&marks_);
-  for (uint32_t id = 1; id <= kNodes; ++id) machines_[id].clock = std::make_unique<sim::SimClock>(scheduler_);
-  for (uint32_t id = 1; id <= kNodes; ++id) StartNode(id);
+  for (uint32_t id = 1; id <= nodes(); ++id)
+    machines_[id].clock = std::make_unique<sim::SimClock>(scheduler_);
+  for (uint32_t id = 1; id <= nodes(); ++id) StartNode(id);
   bool ready = RunUntil([this] {
     size_t count = 0;
     for (auto& [id, machine] : machines_) {
       machine.node->Ready([&count](absl::Status status) { count += status.ok() ? 1 : 0; });
     }
     RunFor(absl::Milliseconds(1));
-    return count == kNodes;
+    return count == nodes();
   });
-  Check(ready, "three fresh nodes become ready");
+  Check(ready, "fresh nodes become ready");
 }
 
 ShellCluster::~ShellCluster() {
@@ -53,6 +60,34 @@ uint64_t ShellCluster::Hits(std::string_view mark) const {
   return hit == marks_.hits().end() ? 0 : hit->second;
 }
 
+ShardMachine& ShellCluster::MachineOf(ShardId shard) {
+  for (uint32_t dc = kDataCentres; dc >= 1; --dc) {
+    uint32_t id = HostIn(dc, shard);
+    if (Alive(id)) return node(id).machine(shard);
+  }
+  CheckFailed("a host of the shard lives", std::source_location::current());
+}
+
+NodeOptions ShellCluster::OptionsOf(uint32_t id) const {
+  NodeOptions options;
+  options.cluster_id = "test";
+  options.data_centre = absl::StrCat("dc", DataCentreOf(id));
+  options.self = ReplicaId{static_cast<uint16_t>(id)};
+  for (uint16_t member = 1; member <= nodes(); ++member) {
+    options.members.push_back(ReplicaId{member});
+    if (DataCentreOf(member) == DataCentreOf(id)) options.near.push_back(ReplicaId{member});
+  }
+  options.shards = kShards;
+  for (uint32_t shard = 0; shard < kShards; ++shard) {
+    std::vector<ReplicaId>& hosts = options.placement.emplace_back();
+    for (uint32_t dc = 1; dc <= kDataCentres; ++dc)
+      hosts.push_back(ReplicaId{static_cast<uint16_t>(HostIn(dc, ShardId{shard}))});
+    std::sort(hosts.begin(), hosts.end());
+  }
+  options.genesis = Sha256("genesis");
+  return options;
+}
+
 void ShellCluster::StartNode(uint32_t id) {
   Machine& machine = machines_[id];
   machine.random = std::make_unique<Random>(random_.Next());
@@ -61,13 +96,6 @@ void ShellCluster::StartNode(uint32_t id) {
   machine.engine =
       std::make_unique<sim::SimEngine>(scheduler_, *machine.executor, machine.disk, Disk(), random_.Next());
   machine.transport = std::make_unique<sim::SimTransport>(network_, *machine.executor, *machine.clock);
-  NodeOptions options;
-  options.cluster_id = "test";
-  options.data_centre = absl::StrCat("dc", id);
-  options.self = ReplicaId{static_cast<uint16_t>(id)};
-  for (uint16_t member = 1; member <= kNodes; ++member) options.members.push_back(ReplicaId{member});
-  options.shards = kShards;
-  options.genesis = Sha256("genesis");
   ReplicaPorts ports;
   ports.clock = machine.clock.get();
   ports.executor = machine.executor.get();
@@ -75,7 +103,7 @@ void ShellCluster::StartNode(uint32_t id) {
   ports.engine = machine.engine.get();
   ports.transport = machine.transport.get();
   ports.metrics = machine.metrics.get();
-  machine.node = std::make_unique<Node>(std::move(options), ports);
+  machine.node = std::make_unique<Node>(OptionsOf(id), ports);
   absl::Status recovered = machine.node->Recover([&machine] {
     machine.transport->Listen(machine.node->replica(), machine.node->replica().incarnation());
     machine.node->Start();
@@ -94,8 +122,13 @@ void ShellCluster::Kill(uint32_t id) {
   dead_transports_.push_back(std::move(machine.transport));
 }
 
+void ShellCluster::Pause(uint32_t id) {
+  machines_[id].executor->Pause();
+  network_.Pause(id);
+}
+
 void ShellCluster::Isolate(uint32_t id) {
-  for (uint32_t peer = 1; peer <= kNodes; ++peer) {
+  for (uint32_t peer = 1; peer <= nodes(); ++peer) {
     if (peer == id) continue;
     network_.Cut(id, peer);
     network_.Cut(peer, id);
@@ -175,8 +208,9 @@ size_t ShellCluster::InDoubt() {
   size_t in_doubt = 0;
   for (auto& [id, machine] : machines_) {
     if (machine.node == nullptr) continue;
-    for (uint32_t shard = 0; shard < kShards; ++shard)
-      in_doubt += machine.node->machine(ShardId{shard}).in_doubt();
+    for (uint32_t shard = 0; shard < kShards; ++shard) {
+      if (machine.node->Hosts(ShardId{shard})) in_doubt += machine.node->machine(ShardId{shard}).in_doubt();
+    }
   }
   return in_doubt;
 }
@@ -186,7 +220,7 @@ bool ShellCluster::Settled() {
   for (uint32_t shard = 0; shard < kShards; ++shard) {
     std::optional<DigestsAtIndex> first;
     for (auto& [id, machine] : machines_) {
-      if (machine.node == nullptr) continue;
+      if (machine.node == nullptr || !machine.node->Hosts(ShardId{shard})) continue;
       DigestsAtIndex digests = machine.node->machine(ShardId{shard}).digests();
       if (!first.has_value()) first = digests;
       if (digests.index != first->index) return false;

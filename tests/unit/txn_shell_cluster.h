@@ -17,14 +17,24 @@
 
 namespace paxledger {
 
-/// Three whole nodes on simulated ports. Calls run the world until they are answered.
+/// Three data centres of whole nodes on simulated ports. Calls run the world until they are answered. Nodes 1, 2 and 3 are in
+/// data centres 1, 2 and 3, and so are 4, 5 and 6; each shard has a replica on one node of each.
 class ShellCluster {
  public:
-  static constexpr uint32_t kNodes = 3;
+  static constexpr uint32_t kDataCentres = 3;
   static constexpr uint32_t kShards = 4;
 
-  explicit ShellCluster(uint64_t seed = 1);
+  explicit ShellCluster(uint64_t seed = 1, uint32_t nodes_per_dc = 1);
   ~ShellCluster();
+
+  uint32_t nodes() const { return kDataCentres * nodes_per_dc_; }
+  static uint32_t DataCentreOf(uint32_t id) { return (id - 1) % kDataCentres + 1; }
+  /// The node that hosts `shard` in a data centre.
+  uint32_t HostIn(uint32_t data_centre, ShardId shard) const {
+    return data_centre + kDataCentres * ((shard.value + data_centre) % nodes_per_dc_);
+  }
+  /// The state of `shard` on a living node that hosts it; the highest data centre's.
+  ShardMachine& MachineOf(ShardId shard);
 
   Node& node(uint32_t id) { return *machines_[id].node; }
   sim::SimNetwork& network() { return network_; }
@@ -32,6 +42,7 @@ class ShellCluster {
   /// How often a place was reached, on any node.
   uint64_t Hits(std::string_view mark) const;
   uint64_t Metric(uint32_t id, std::string_view name) { return machines_[id].metrics->counter(name).value(); }
+  int64_t Level(uint32_t id, std::string_view name) { return machines_[id].metrics->gauge(name).value(); }
   void RunFor(absl::Duration time);
   /// True when `condition` held within `time`.
   template <class Condition>
@@ -46,6 +57,9 @@ class ShellCluster {
   void Kill(uint32_t id);
   void StartNode(uint32_t id);
   bool Alive(uint32_t id) const { return machines_.at(id).node != nullptr; }
+  /// The process stands still, and its connections with it.
+  void Pause(uint32_t id);
+  void Resume(uint32_t id) { machines_[id].executor->Resume(); }
   /// No node can talk to `id`, or the other way.
   void Isolate(uint32_t id);
 
@@ -80,6 +94,9 @@ class ShellCluster {
     std::unique_ptr<Node> node;
   };
 
+  NodeOptions OptionsOf(uint32_t id) const;
+
+  uint32_t nodes_per_dc_;
   Marks marks_;
   sim::Scheduler scheduler_;
   sim::SimNetwork network_;
