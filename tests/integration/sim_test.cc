@@ -33,5 +33,19 @@ TEST_P(LedgerSimSeed, KeepsEveryPromiseUnderFaultsAndSettlesAfterThem) {
 
 INSTANTIATE_TEST_SUITE_P(Fixed, LedgerSimSeed, testing::Range(uint64_t{100}, uint64_t{140}));
 
+class LedgerSimSeveralNodes : public testing::TestWithParam<uint64_t> {};
+
+// Each node hosts some shards, and is a gateway to all.
+TEST_P(LedgerSimSeveralNodes, KeepsEveryPromiseToo) {
+  SimOptions options = OfSeed(GetParam());
+  options.nodes_per_data_centre = 2 + static_cast<uint32_t>(GetParam() % 2);
+  SimReport report = RunWorld(options, Verbosity::kQuiet);
+  EXPECT_EQ(report.failure, "") << "replay: ledger-sim --seed " << GetParam() << " --nodes-per-dc "
+                                << options.nodes_per_data_centre << " --seconds 20 --transfers 300";
+  EXPECT_GT(report.committed, 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixed, LedgerSimSeveralNodes, testing::Range(uint64_t{200}, uint64_t{220}));
+
 }  // namespace
 }  // namespace paxledger::sim

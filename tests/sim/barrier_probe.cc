@@ -21,7 +21,7 @@ void BarrierProbe::Ask() {
   uint32_t machine = 1 + static_cast<uint32_t>(random_.Below(cluster_.size()));
   ShardId shard{static_cast<uint32_t>(random_.Below(cluster_.shards()))};
   absl::Duration patience = absl::Microseconds(random_.Between(100'000, 3'000'000));
-  if (!cluster_.serving(machine)) return;
+  if (!cluster_.serving(machine) || !cluster_.hosts(machine, shard)) return;
   // The request may wait in a paused process; what counts is when it was sent.
   LogIndex before = checker_.highest(shard);
   cluster_.AskBarrier(machine, shard, patience, [=, this](absl::StatusOr<LogIndex> index) {

@@ -92,12 +92,19 @@ void Faults::Partition() {
     Swizzle();
     return;
   }
-  uint32_t alone = AnyMachine();
+  // A data centre, or one machine of several there.
+  uint32_t picked = AnyMachine();
+  bool whole = plan_.nodes_per_data_centre > 1 && random_.Chance(1, 2);
+  auto alone = [&](uint32_t machine) {
+    return machine == picked || (whole && plan_.DataCentreOf(machine) == plan_.DataCentreOf(picked));
+  };
   int64_t duration_us = UpTo(plan_.cut_us_max);
-  for (uint32_t other = 1; other <= cluster_.size(); ++other) {
-    if (other == alone) continue;
-    CutFor(alone, other, 0, duration_us);
-    CutFor(other, alone, 0, duration_us);
+  for (uint32_t inside = 1; inside <= cluster_.size(); ++inside) {
+    for (uint32_t other = 1; alone(inside) && other <= cluster_.size(); ++other) {
+      if (alone(other)) continue;
+      CutFor(inside, other, 0, duration_us);
+      CutFor(other, inside, 0, duration_us);
+    }
   }
 }
 

@@ -181,10 +181,16 @@ std::string History::NewestOn(const AccountFacts& facts, int64_t before_us) cons
   return text;
 }
 
+ShardMachine& History::BooksOf(uint32_t machine, ShardId shard) {
+  while (!cluster_.counts(machine) || !cluster_.hosts(machine, shard))
+    machine = 1 + machine % cluster_.size();
+  return cluster_.node(machine)->machine(shard);
+}
+
 std::optional<Decision> History::DecisionOf(uint32_t machine, const Id& id, const Body& body) {
   LedgerKey key{body.body.ledger, id.id};
   ShardId home = ShardOfTransaction(key.ledger, key.id, cluster_.shards());
-  for (const TransactionRecord& record : cluster_.node(machine)->machine(home).FindTransaction(key)) {
+  for (const TransactionRecord& record : BooksOf(machine, home).FindTransaction(key)) {
     if (record.of.digest == body.digest) return record.decision;
   }
   return std::nullopt;
@@ -235,7 +241,7 @@ void History::CheckFinal(uint32_t machine) {
   }
   for (const auto& [name, facts] : accounts_) {
     ShardId shard = ShardOfAccount("main", name, cluster_.shards());
-    const Account* account = cluster_.node(machine)->machine(shard).FindAccount({"main", name});
+    const Account* account = BooksOf(machine, shard).FindAccount({"main", name});
     if (account == nullptr) {
       fail_(absl::StrCat("account ", name, " is missing on dc", machine));
       continue;
@@ -306,7 +312,7 @@ void History::CheckClearing(uint32_t machine) {
   // transactions.md rule 16: with nothing in flight the two sides of each pair agree.
   std::map<std::pair<uint32_t, uint32_t>, Totals> sides;
   for (uint32_t s = 0; s < cluster_.shards(); ++s) {
-    for (const ClearingTotals& row : cluster_.node(machine)->machine(ShardId{s}).Clearing()) {
+    for (const ClearingTotals& row : BooksOf(machine, ShardId{s}).Clearing()) {
       sides[{s, row.counterpart.value}] = row.totals;  // one asset is in use
     }
   }

@@ -89,6 +89,8 @@ class History {
   static std::string Shown(const Sums& sums);
   std::string NewestOn(const AccountFacts& facts, int64_t before_us) const;
   static Sums EffectOn(const std::string& account, const Transaction& body);
+  /// Of `machine`, or, where it does not host the shard, of the next one that does: all agree by then.
+  ShardMachine& BooksOf(uint32_t machine, ShardId shard);
   std::optional<Decision> DecisionOf(uint32_t machine, const Id& id, const Body& body);
   const Body* Find(const std::string& id, const Digest& digest) const;
   void CheckOutcome(const Id& id, const Body& body, const std::optional<Decision>& decision);

@@ -19,6 +19,7 @@ LogChecker::LogChecker(SimCluster& cluster, Fail fail)
 
 void LogChecker::OnRecovered(uint32_t machine) {
   for (uint32_t s = 0; s < cluster_.shards(); ++s) {
+    if (!cluster_.hosts(machine, ShardId{s})) continue;
     ShardMachine& books = cluster_.node(machine)->machine(ShardId{s});
     LogIndex at = books.applied();
     applied_[machine][s] = at;
@@ -33,6 +34,7 @@ void LogChecker::OnWork(uint32_t machine) {
   Node* node = cluster_.node(machine);
   if (node == nullptr) return;
   for (uint32_t s = 0; s < cluster_.shards(); ++s) {
+    if (!cluster_.hosts(machine, ShardId{s})) continue;
     LogIndex& last = applied_[machine][s];
     LogIndex now = node->machine(ShardId{s}).applied();
     while (last < now) {

@@ -22,7 +22,7 @@ namespace {
 constexpr char kUsage[] =
     "ledger-sim --seed N | --seeds A..B  runs whole clusters, one for each seed\n"
     "  --dcs 3|5            data centres; drawn where it is left out\n"
-    "  --nodes-per-dc 1     machines in each; 1 is the only number so far\n"
+    "  --nodes-per-dc 1..4  machines in each (1), of which one hosts each shard\n"
     "  --shards N           1..64; drawn where it is left out\n"
     "  --profile NAME       chaos (default), calm, disk, network, duel, rot\n"
     "  --seconds S          of virtual time under faults, at least (60)\n"
@@ -59,7 +59,7 @@ bool ReadArgument(std::string_view name, std::string_view value, Arguments* argu
   if (name == "--seed" || name == "--seeds") return ReadSeeds(value, &arguments->run);
   if (name == "--seconds") return ReadNumber<int64_t>(value, 1, 100'000, &sim.seconds);
   if (name == "--transfers") return ReadNumber<uint64_t>(value, 1, 1'000'000, &sim.transfers);
-  if (name == "--nodes-per-dc") return ReadNumber<uint32_t>(value, 1, 1, &sim.nodes_per_data_centre);
+  if (name == "--nodes-per-dc") return ReadNumber<uint32_t>(value, 1, 4, &sim.nodes_per_data_centre);
   if (name == "--shards") return ReadNumber<uint32_t>(value, 1, 64, &sim.shards);
   if (name == "--jobs") return ReadNumber<uint32_t>(value, 1, 256, &arguments->run.jobs);
   if (name == "--dcs") {

@@ -205,9 +205,10 @@ Plan DrawPlan(const SimOptions& options, Random& random) {
 }
 
 std::string Plan::Describe() const {
-  std::string text =
-      absl::StrCat(data_centres, " data centres, ", shards, " shards, ", clients, " clients, ", accounts,
-                   " accounts, delay ", network.delay_us_min, "..", network.delay_us_max, " us");
+  std::string text = absl::StrCat(data_centres, " data centres", nodes_per_data_centre > 1 ? " of " : "",
+                                  nodes_per_data_centre > 1 ? absl::StrCat(nodes_per_data_centre) : "", ", ",
+                                  shards, " shards, ", clients, " clients, ", accounts, " accounts, delay ",
+                                  network.delay_us_min, "..", network.delay_us_max, " us");
   auto every = [&text](int64_t interval_us, absl::string_view what) {
     if (interval_us > 0) absl::StrAppend(&text, ", ", what, " every ", interval_us / 1'000, " ms");
   };

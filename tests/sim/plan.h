@@ -24,11 +24,11 @@ std::optional<Profile> ProfileFromName(std::string_view name);
 
 struct SimOptions {
   uint64_t seed = 1;
-  int64_t seconds = 60;                // of virtual time under faults, at least
-  uint64_t transfers = 500;            // begun in that time, at least
-  uint32_t data_centres = 0;           // 0: drawn
-  uint32_t nodes_per_data_centre = 1;  // the only number so far
-  uint32_t shards = 0;                 // 0: drawn
+  int64_t seconds = 60;       // of virtual time under faults, at least
+  uint64_t transfers = 500;   // begun in that time, at least
+  uint32_t data_centres = 0;  // 0: drawn
+  uint32_t nodes_per_data_centre = 1;
+  uint32_t shards = 0;  // 0: drawn
   Profile profile = Profile::kChaos;
 };
 
@@ -92,6 +92,10 @@ struct Plan {
   /// Machines are numbered from 1, those of the first data centre first.
   uint32_t machines() const { return data_centres * nodes_per_data_centre; }
   uint32_t DataCentreOf(uint32_t machine) const { return 1 + (machine - 1) / nodes_per_data_centre; }
+  /// The machine of a data centre that a replica of `shard` is placed on.
+  uint32_t HostIn(uint32_t data_centre, uint32_t shard) const {
+    return 1 + (data_centre - 1) * nodes_per_data_centre + (shard + data_centre) % nodes_per_data_centre;
+  }
   /// The faults that are on, in a line.
   std::string Describe() const;
 };

@@ -44,7 +44,16 @@ NodeOptions SimCluster::OptionsOf(uint32_t machine) const {
   options.self = ReplicaId{static_cast<uint16_t>(machine)};
   for (uint32_t m = 1; m <= plan_.machines(); ++m)
     options.members.push_back(ReplicaId{static_cast<uint16_t>(m)});
+  for (uint32_t m = 1; m <= plan_.machines(); ++m) {
+    if (plan_.DataCentreOf(m) == plan_.DataCentreOf(machine))
+      options.near.push_back(ReplicaId{static_cast<uint16_t>(m)});
+  }
   options.shards = plan_.shards;
+  for (uint32_t shard = 0; shard < plan_.shards; ++shard) {
+    std::vector<ReplicaId>& members = options.placement.emplace_back();
+    for (uint32_t dc = 1; dc <= plan_.data_centres; ++dc)
+      members.push_back(ReplicaId{static_cast<uint16_t>(plan_.HostIn(dc, shard))});
+  }
   options.genesis = Sha256("simulated genesis");
   options.checkpoint_commands = plan_.checkpoint_commands;
   options.cached_accounts_max = plan_.cached_accounts;
@@ -177,6 +186,10 @@ void SimCluster::AskBarrier(uint32_t number, ShardId shard, absl::Duration patie
   process->strand.Take([process, shard, deadline, done = std::move(done)]() mutable {
     process->probes.Spawn(Barrier(*process->node, shard, deadline, std::move(done)));
   });
+}
+
+bool SimCluster::hosts(uint32_t machine, ShardId shard) {
+  return node(machine) != nullptr && node(machine)->replica().Hosts(shard);
 }
 
 Node* SimCluster::node(uint32_t number) {

@@ -19,7 +19,7 @@
 
 namespace paxledger::sim {
 
-/// The machines of a simulated cluster, one in each data centre: what survives a crash (disk, clock), and the process that runs
+/// The machines of a simulated cluster, one or more in each data centre: what survives a crash (disk, clock), and the process that runs
 /// there, which is the production node over simulated ports.
 /// Owns:    everything simulated. A dead process is destroyed, its coroutines where they stand; the shells of its ports stay
 ///          until the end, since events still name them.
@@ -40,6 +40,8 @@ class SimCluster {
   void Resume(uint32_t machine);
   SimClock& clock(uint32_t machine) { return machines_[machine].clock; }
 
+  /// A process runs on the machine that hosts a replica of the shard.
+  bool hosts(uint32_t machine, ShardId shard);
   /// Null: no process runs.
   Node* node(uint32_t machine);
   /// It accepts requests: it has recovered and its incarnation is durable.

@@ -149,7 +149,8 @@ class World {
     for (uint32_t machine = 1; machine <= cluster_.size(); ++machine) {
       if (!cluster_.counts(machine)) continue;
       for (uint32_t s = 0; s < plan_.shards; ++s) {
-        if (cluster_.node(machine)->machine(ShardId{s}).in_doubt() > 0) return false;
+        bool hosts = cluster_.hosts(machine, ShardId{s});
+        if (hosts && cluster_.node(machine)->machine(ShardId{s}).in_doubt() > 0) return false;
       }
     }
     return true;
@@ -159,7 +160,7 @@ class World {
     for (uint32_t s = 0; s < plan_.shards; ++s) {
       std::optional<LogIndex> index;
       for (uint32_t machine = 1; machine <= cluster_.size(); ++machine) {
-        if (!cluster_.counts(machine)) continue;
+        if (!cluster_.counts(machine) || !cluster_.hosts(machine, ShardId{s})) continue;
         LogIndex applied = cluster_.node(machine)->machine(ShardId{s}).applied();
         if (index.has_value() && *index != applied) return false;
         index = applied;
@@ -172,12 +173,13 @@ class World {
   std::string Unsettled() {
     std::string text = absl::StrCat("; ", workload_.running(), " clients wait");
     for (uint32_t machine = 1; machine <= cluster_.size(); ++machine) {
-      absl::StrAppend(&text, "; dc", machine);
+      absl::StrAppend(&text, "; machine ", machine);
       if (!cluster_.serving(machine)) {
         absl::StrAppend(&text, " down");
         continue;
       }
       for (uint32_t s = 0; s < plan_.shards; ++s) {
+        if (!cluster_.hosts(machine, ShardId{s})) continue;
         const ShardMachine& books = cluster_.node(machine)->machine(ShardId{s});
         ShardStatus status = cluster_.node(machine)->replica().Status(ShardId{s});
         absl::StrAppend(&text, " ", s, ":", books.applied().value, "/", status.highest_seen.value);
