@@ -50,7 +50,7 @@ ProblemKind KindOf(ApiCode code) {
     case ApiCode::kContended:
       return {"contended", 503, "Others were in the way; nothing happened", true};
     case ApiCode::kUnavailable:
-      return {"unavailable", 503, "No majority answers; nothing happened", true};
+      return {"unavailable", 503, "No majority can decide it; nothing happened", true};
   }
   return {"internal", 500, "A fault of the server", false};
 }

@@ -128,7 +128,7 @@ HttpResponse RenderPosted(const Transaction& transaction, const TransactionResul
                           std::string_view path) {
   std::optional<ProblemKind> kind = KindOf(result);
   if (kind.has_value()) {
-    HttpResponse response = ProblemAt(*kind, path);
+    HttpResponse response = ProblemAt(*kind, path, result.reason);
     if (result.replayed) AddReplayed(&response);
     return response;
   }
@@ -150,7 +150,7 @@ HttpResponse RenderPosted(const Transaction& transaction, const TransactionResul
 HttpResponse RenderOpened(const OpenAccountRequest& request, const OpenAccountResult& result,
                           std::string_view path) {
   const OpenedAs opened = Describe(result);
-  if (opened.kind.has_value()) return ProblemAt(*opened.kind, path);
+  if (opened.kind.has_value()) return ProblemAt(*opened.kind, path, std::string(result.failure.message()));
   HttpResponse response;
   response.AddHeader("Location", path);
   if (!result.failure.ok()) {
@@ -175,7 +175,7 @@ HttpResponse RenderPostedBatch(const std::vector<std::string>& ids,
   const auto kind_of_item = [](const TransactionResult& result) { return KindOf(result); };
   if (invalid.empty()) {
     std::optional<ProblemKind> shared = SharedFailure(results, kind_of_item);
-    if (shared.has_value()) return ProblemAt(*shared, path);
+    if (shared.has_value()) return ProblemAt(*shared, path, results.front().reason);
   }
   return RenderBatch(results.size(), invalid, [&](std::string* out, size_t i) {
     AppendItem(out, ids[i], StatusName(results[i].state), KindOf(results[i]));
@@ -195,7 +195,7 @@ HttpResponse RenderOpenedBatch(const std::vector<std::string>& ids,
   const auto kind_of_item = [](const OpenAccountResult& result) { return Describe(result).kind; };
   if (invalid.empty()) {
     std::optional<ProblemKind> shared = SharedFailure(results, kind_of_item);
-    if (shared.has_value()) return ProblemAt(*shared, path);
+    if (shared.has_value()) return ProblemAt(*shared, path, std::string(results.front().failure.message()));
   }
   return RenderBatch(results.size(), invalid, [&](std::string* out, size_t i) {
     const OpenedAs opened = Describe(results[i]);

@@ -19,6 +19,7 @@ inline constexpr size_t kFetchEntriesMax = 1000;         // in one answer
 inline constexpr size_t kFetchBytesMax = 4 << 20;        // chosen entries in one answer
 inline constexpr size_t kFrameBytesMax = 32 << 20;       // one frame between nodes
 inline constexpr size_t kPeerQueueBytesMax = 128 << 20;  // unsent bytes towards one peer; more is dropped
+inline constexpr size_t kDiskQueueBytesMax = 64 << 20;   // waiting to be written; more is not taken in
 inline constexpr int64_t kLazyCommandDelayUs = 10'000;   // how long a lazy command waits for company
 inline constexpr int64_t kClockSkewMaxUs = 500'000;      // transactions.md rule 9
 

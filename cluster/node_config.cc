@@ -15,6 +15,9 @@ namespace {
 constexpr uint32_t kMemoryBudgetMibDefault = 96;
 constexpr uint32_t kMemoryBudgetMibMin = 32;
 constexpr uint32_t kMemoryBudgetMibMax = 1 << 20;
+constexpr uint32_t kMinFreeMibDefault = 512;
+constexpr uint32_t kMinFreeMibMin = 48;  // a memtable of each table, being written, and the write-ahead log
+constexpr uint32_t kMinFreeMibMax = 1 << 20;
 constexpr uint32_t kApiThreadsMax = 64;
 
 /// Collects the first thing that is wrong, so that the reader below stays a list of keys.
@@ -94,6 +97,9 @@ NodeConfig ReadConfig(const cluster::NodeDocument& document, Findings& findings)
   if (budget == 0) budget = kMemoryBudgetMibDefault;
   config.memory_budget_bytes =
       size_t{findings.Number("memory_budget_mib", budget, kMemoryBudgetMibMin, kMemoryBudgetMibMax)} << 20;
+  uint32_t min_free = document.min_free_mib() == 0 ? kMinFreeMibDefault : document.min_free_mib();
+  config.min_free_bytes = uint64_t{findings.Number("min_free_mib", min_free, kMinFreeMibMin, kMinFreeMibMax)}
+                          << 20;
   config.api_threads = document.api_threads() == 0
                            ? 1
                            : findings.Number("api_threads", document.api_threads(), 1, kApiThreadsMax);

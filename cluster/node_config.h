@@ -40,6 +40,7 @@ struct NodeConfig {
   std::string peer_ca_path;
   std::vector<ApiKeyConfig> api_keys;
   size_t memory_budget_bytes = 0;
+  uint64_t min_free_bytes = 0;  // on the disk of the data directory, below which nothing is written
   LogLevel log_level = LogLevel::kInfo;
   size_t api_threads = 1;
 };

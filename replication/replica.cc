@@ -43,6 +43,7 @@ absl::Status Replica::ChangeMembers(ShardId shard, const MembershipChange& chang
 void Replica::SetNodes(std::vector<ReplicaId> nodes, std::vector<ReplicaId> near) {
   state_->SetNodes(std::move(nodes), std::move(near));
 }
+absl::Status Replica::MayBegin() const { return state_->MayBegin(); }
 ShardStatus Replica::Status(ShardId shard) const { return state_->Status(shard); }
 absl::StatusOr<SharedBytes> Replica::ReadEntry(ShardId shard, LogIndex index) const {
   return state_->ReadEntry(shard, index);

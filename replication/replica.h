@@ -80,7 +80,7 @@ class Replica : public TransportListener {
   /// caller watches its state machine and submits again. `attempt` counts the caller's tries, from 0: from the second on it
   /// is proposed here, by Prepare if need be (design §3, Routing).
   /// Errors: kResourceExhausted  the queue of the shard is full; nothing was proposed
-  ///         kUnavailable        no majority was heard for a second; nothing was proposed
+  ///         kUnavailable        no majority was heard for a second, or as `MayBegin`; nothing was proposed
   [[nodiscard]] absl::Status Submit(ShardId shard, MachineId machine, std::string_view bytes, Urgency urgency,
                                     uint32_t attempt);
 
@@ -92,6 +92,8 @@ class Replica : public TransportListener {
   /// A majority of the members of every shard that is hosted here was heard within the last second, and of every other
   /// shard at least one.
   bool HasQuorum() const;
+  /// Errors: kUnavailable  for want of room on disks nothing can be begun here; says where
+  absl::Status MayBegin() const;
 
   // Who hosts what (ADR 0008).
   /// A replica of the shard is here: a member, a learner, or one that left.

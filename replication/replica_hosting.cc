@@ -26,8 +26,9 @@ std::vector<ShardId> Replica::State::Hosted() const {
   return hosted;
 }
 
-Configuration Replica::State::MembersOf(ShardId id) const {
-  const Shard& shard = At(id);
+Configuration Replica::State::MembersOf(ShardId id) const { return KnownMembers(At(id)); }
+
+const Configuration& Replica::State::KnownMembers(const Shard& shard) const {
   const Configuration& heard = shard.heard.members;
   // A learner, or one that left and does not know it yet, knows less than the members say.
   if (shard.log == nullptr || shard.log->configuration().since < heard.since) return heard;
@@ -133,6 +134,8 @@ void Replica::State::SetNodes(std::vector<ReplicaId> nodes, std::vector<ReplicaI
   std::erase_if(peers_, [&](const auto& peer) { return gone(peer.first); });
   std::erase_if(admitted_, [&](const auto& peer) { return gone(peer.first); });
   std::erase_if(health_, [&](const MemberHealth& health) { return gone(health.replica); });
+  std::erase(nodes, options.self);
+  disk_.set_peers(std::move(nodes));
   UpdateHealth();
 }
 

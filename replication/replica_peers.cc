@@ -90,7 +90,8 @@ ShardStatus Replica::State::Status(ShardId id) const {
 std::vector<Owner> Replica::State::HeirsOf(const Configuration& members) const {
   std::vector<Owner> heirs;
   for (const auto& [id, peer] : peers_) {
-    if (members.Contains(id) && ports.transport->IsUp(id)) heirs.push_back({id, peer.incarnation});
+    if (members.Contains(id) && ports.transport->IsUp(id) && disk_.HasRoom(id))
+      heirs.push_back({id, peer.incarnation});
   }
   return heirs;
 }

@@ -18,6 +18,7 @@ absl::Status Replica::State::Submit(ShardId shard, MachineId machine, std::strin
                                     uint32_t attempt) {
   if (!HasQuorum(At(shard)))
     return absl::UnavailableError("no majority of data centres was heard for a second");
+  if (absl::Status may = disk_.Begin(KnownMembers(At(shard)).members); !may.ok()) return may;
   if (Hosts(shard) && At(shard).log->queued_bytes() > limits::kShardQueueBytesMax) {
     return absl::ResourceExhaustedError("the proposal queue of the shard is full");
   }
@@ -33,6 +34,10 @@ void Replica::State::Route(ShardId id, PendingCommand command, uint32_t attempt)
   Shard& shard = At(id);
   if (shard.log == nullptr || !shard.log->may_vote()) return RouteElsewhere(id, std::move(command), attempt);
   ReplicaId to = ChooseProposer(id, shard.log->owner(), shard.health, options.self, attempt);
+  // A Prepare from here would wait for the disk.
+  if (to == options.self && !disk_.HasRoom(to) && !shard.log->owns_next()) {
+    to = ElsewhereWithRoom(id, attempt).value_or(to);
+  }
   if (to == options.self || command.hops >= kHopsMax) {
     shard.proposals.push_back(std::move(command));
   } else {
@@ -52,6 +57,15 @@ void Replica::State::RouteElsewhere(ShardId id, PendingCommand command, uint32_t
   Forward(to_owner ? owner.replica : hosts[attempt % hosts.size()], id, std::move(command));
 }
 
+std::optional<ReplicaId> Replica::State::ElsewhereWithRoom(ShardId shard, uint32_t attempt) const {
+  std::vector<ReplicaId> able = MembersOf(shard).members;
+  std::erase_if(able, [this](ReplicaId id) {
+    return id == options.self || !ports.transport->IsUp(id) || !disk_.HasRoom(id);
+  });
+  if (able.empty()) return std::nullopt;
+  return able[(shard.value + attempt) % able.size()];
+}
+
 void Replica::State::Forward(ReplicaId to, ShardId shard, PendingCommand command) {
   uint64_t group = (uint64_t{shard.value} << 8) | (uint64_t{command.hops & 0x7f} << 1) |
                    static_cast<uint64_t>(command.urgency);
@@ -63,13 +77,15 @@ void Replica::State::Forward(ReplicaId to, ShardId shard, PendingCommand command
 }
 
 void Replica::State::UpdateHealth() {
+  LookAtDisk();
   int64_t now_us = ports.clock->MonotonicMicros();
   bool lost = false;
   bool changed = false;
   for (MemberHealth& member : health_) {
     MemberHealth before = member;
     member.up = ports.transport->IsUp(member.replica);
-    member.suspected = now_us - peers_.at(member.replica).heard_at_us > kSuspectAfterUs;
+    member.suspected =
+        now_us - peers_.at(member.replica).heard_at_us > kSuspectAfterUs || !disk_.HasRoom(member.replica);
     changed = changed || before.up != member.up || before.suspected != member.suspected;
     lost = lost || (before.up && !member.up) || (member.up && !before.suspected && member.suspected);
   }
@@ -79,6 +95,13 @@ void Replica::State::UpdateHealth() {
     }
   }
   if (lost && peer_lost_handler) peer_lost_handler();
+}
+
+void Replica::State::LookAtDisk() {
+  if (!ready_) return;
+  // What is owned here commits by the others' votes alone as long as both live; better that one of them owns it.
+  if (disk_.Look(options.members, ports.clock->MonotonicMicros())) HandOver();
+  FlushSoon();
 }
 
 void Replica::State::UpdateHealthOf(Shard& shard) {
@@ -101,7 +124,7 @@ bool Replica::State::HeardLately(ReplicaId id) const {
 }
 
 bool Replica::State::HasQuorum(const Shard& shard) const {
-  const Configuration& members = shard.log == nullptr ? shard.heard.members : shard.log->configuration();
+  const Configuration& members = KnownMembers(shard);
   size_t heard = 0;
   for (ReplicaId member : members.members) heard += HeardLately(member) ? 1 : 0;
   return ready_ && heard >= (shard.log == nullptr ? 1 : members.majority());

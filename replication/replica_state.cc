@@ -13,6 +13,13 @@ namespace {
 
 constexpr int64_t kCommitStartUs = 5'000;
 constexpr size_t kRecentBytesMax = 1 << 20;  // per shard
+constexpr int64_t kBackloggedTickUs = 100'000;
+
+std::vector<ReplicaId> PeersOf(const ReplicaOptions& options) {
+  std::vector<ReplicaId> peers = options.members;
+  std::erase(peers, options.self);
+  return peers;
+}
 
 }  // namespace
 
@@ -20,7 +27,8 @@ Replica::State::State(ReplicaOptions replica_options, ReplicaPorts replica_ports
     : options(std::move(replica_options)),
       ports(replica_ports),
       commit_us(kCommitStartUs),
-      store_(*ports.engine) {
+      store_(*ports.engine),
+      disk_(options.self, PeersOf(options), *ports.engine, *ports.transport, ports.metrics) {
   std::sort(options.members.begin(), options.members.end());
   Check(options.placement.empty() || options.placement.size() == options.shards,
         "the creation document places every shard");
@@ -86,8 +94,10 @@ void Replica::State::Step(Shard& shard, const ShardLogEvent& event) {
   FlushSoon();
 }
 
+// Where what waits for the disk has reached its bound, messages that must be written are as good as lost: the others carry
+// on, and what was chosen meanwhile is fetched.
 void Replica::State::Handle(ReplicaId from, PaxosMessage& message) {
-  if (!ready_ || message.shard.value >= shards_.size()) return;
+  if (!ready_ || disk_.backlogged() || message.shard.value >= shards_.size()) return;
   Step(At(message.shard), event::Received{from, std::move(message)});
 }
 
@@ -110,7 +120,7 @@ void Replica::State::Handle(ReplicaId from, FetchRequest& request) {
 }
 
 void Replica::State::Handle(ReplicaId, FetchAnswer& answer) {
-  if (!ready_ || answer.shard.value >= shards_.size()) return;
+  if (!ready_ || disk_.backlogged() || answer.shard.value >= shards_.size()) return;
   Shard& shard = At(answer.shard);
   Step(shard, event::Learned{std::move(answer.entries)});
   if (shard.learn_at_us != INT64_MAX)
@@ -138,8 +148,13 @@ void Replica::State::Handle(ReplicaId from, BarrierAnswer& answer) {
   RunBarrier(shard, shard.barrier->Answer(from, answer, LocalOf(shard)));
 }
 
+void Replica::State::Handle(ReplicaId from, DiskNotice& notice) {
+  disk_.Heard(from, notice, ports.clock->MonotonicMicros());
+  UpdateHealth();
+}
+
 void Replica::State::Handle(ReplicaId, ForwardedCommands& forwarded) {
-  if (!ready_ || forwarded.shard.value >= shards_.size()) return;
+  if (!ready_ || disk_.backlogged() || forwarded.shard.value >= shards_.size()) return;
   Shard& shard = At(forwarded.shard);
   for (SharedBytes& bytes : forwarded.commands) {
     PendingCommand command{std::move(bytes), forwarded.urgency, forwarded.hops + 1};
@@ -288,14 +303,15 @@ void Replica::State::Wake() {
     if (shard.log == nullptr) continue;
     if (now_us >= shard.learn_at_us) Learn(shard, now_us);
     if (shard.wake_at_us > now_us) continue;
-    shard.wake_at_us = INT64_MAX;
-    Step(shard, event::Tick{});
+    bool backlogged = disk_.backlogged();
+    shard.wake_at_us = backlogged ? now_us + kBackloggedTickUs : INT64_MAX;
+    if (!backlogged) Step(shard, event::Tick{});
     if (shard.barrier->quiet()) continue;
     RunBarrier(shard, shard.barrier->Tick(now_us, std::max<int64_t>(60'000, 4 * commit_us)));
     // Rule 11: an undecided index is completed by the reader only after at least two round trips.
     std::optional<LogIndex> overdue =
         shard.barrier->Overdue(now_us - std::max<int64_t>(20'000, 2 * std::max(commit_us, read_round_us_)));
-    if (overdue.has_value()) Step(shard, event::CompletionWanted{*overdue});
+    if (overdue.has_value() && !backlogged) Step(shard, event::CompletionWanted{*overdue});
   }
   Flush();
 }

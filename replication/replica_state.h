@@ -12,6 +12,7 @@
 
 #include "replication/core/barrier.h"
 #include "replication/core/shard_log.h"
+#include "replication/disk_watch.h"
 #include "replication/log_store.h"
 #include "replication/replica.h"
 #include "replication/routing.h"
@@ -40,6 +41,7 @@ class Replica::State {
   void Drop(ShardId shard, absl::AnyInvocable<void()> done);
   absl::Status ChangeMembers(ShardId shard, const MembershipChange& change);
   void SetNodes(std::vector<ReplicaId> nodes, std::vector<ReplicaId> near);
+  absl::Status MayBegin() const { return disk_.MayBegin(options.members); }
   ShardStatus Status(ShardId shard) const;
   absl::StatusOr<SharedBytes> ReadEntry(ShardId shard, LogIndex index) const;
   int64_t ClockOffsetMicros() const;
@@ -53,6 +55,7 @@ class Replica::State {
   void Handle(ReplicaId from, BarrierAnswer& answer);
   void Handle(ReplicaId from, ForwardedCommands& forwarded);
   void Handle(ReplicaId from, Notices& notices);
+  void Handle(ReplicaId from, DiskNotice& notice);
   void Handle(ReplicaId from, AppMessage& message);
 
   void Retire(absl::AnyInvocable<void()> done);
@@ -135,6 +138,8 @@ class Replica::State {
   Moment Now() const;
   void UpdateClockOffset();
   void UpdateHealth();
+  void LookAtDisk();
+  std::optional<ReplicaId> ElsewhereWithRoom(ShardId shard, uint32_t attempt) const;
 
   /// Nothing where the shard is not hosted.
   void Step(Shard& shard, const ShardLogEvent& event);
@@ -144,6 +149,7 @@ class Replica::State {
   void Route(ShardId shard, PendingCommand command, uint32_t attempt);
   void RouteElsewhere(ShardId shard, PendingCommand command, uint32_t attempt);
   std::vector<Owner> HeirsOf(const Configuration& members) const;
+  const Configuration& KnownMembers(const Shard& shard) const;
   bool HeardLately(ReplicaId peer) const;
   bool HasQuorum(const Shard& shard) const;
   void Forward(ReplicaId to, ShardId shard, PendingCommand command);
@@ -165,6 +171,7 @@ class Replica::State {
   void AnswerRead(ReadTicket ticket, absl::StatusOr<LogIndex> result);
 
   LogStore store_;
+  DiskWatch disk_;
   std::vector<Shard> shards_;
   std::map<ReplicaId, Peer> peers_;
   std::map<ReplicaId, uint64_t> admitted_;

@@ -199,7 +199,9 @@ Task<void> Coordinator::Drive(std::unique_ptr<Run> owned) {
   for (;;) {
     Collected collected = co_await Collect(run);
     if (collected == Collected::kNothingProposed) {
-      Answer(run, NothingHappened(StateOf(run.not_submitted)));
+      TransactionResult nothing = NothingHappened(StateOf(run.not_submitted));
+      nothing.reason = ToStd(run.not_submitted.message());
+      Answer(run, std::move(nothing));
       Leave(run);
       --in_flight_;
       co_return;

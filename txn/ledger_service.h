@@ -36,7 +36,7 @@ enum class TransactionState : uint8_t {
   kConflict,     // the id holds another body; final
   kInDoubt,      // outcome unknown: 202, `recovery_token` leads to it
   kContended,    // nothing happened; may be tried again (transactions.md rule 7)
-  kUnavailable,  // nothing happened: no majority is heard
+  kUnavailable,  // nothing happened: no majority is heard, or disks are full
   kOverloaded,   // nothing happened: queues are full
 };
 
@@ -48,6 +48,7 @@ struct TransactionResult {
   std::vector<ShardId> shards;  // participants
   bool replayed = false;        // the id had this outcome before the call
   std::string recovery_token;   // where in doubt: opaque (rule 18), URL-safe
+  std::string reason;  // where nothing happened and there is more to say than the state does; for people
   /// Where decided, and some transfer named no asset: the assets of the accounts, one for each transfer; empty strings where
   /// an account does not exist.
   std::vector<std::string> assets;

@@ -237,6 +237,7 @@ absl::Status Node::ReadyNow() const {
       break;
   }
   if (!node_.replica().HasQuorum()) return absl::UnavailableError("no majority of data centres answers");
+  if (absl::Status may = node_.replica().MayBegin(); !may.ok()) return may;
   if (behind_ > 0) return absl::UnavailableError("shards are catching up");
   for (uint32_t shard = 0; shard < node_.shards(); ++shard) {
     if (!node_.Hosts(ShardId{shard}) && node_.remote().HostsOf(ShardId{shard}).empty())

@@ -26,10 +26,12 @@ Exit codes:
   65  data that is damaged, or of a newer format than this program knows
   69  a port is taken, or its address is not of this machine
   70  refused by the peers: they know a newer process of this replica (was its disk emptied, or an old image restored?)
-  71  the machine refused: no permission, no space
+  71  the machine refused, for want of a permission, say
+  73  no room on the disk of the data directory: free some, then start again
+  74  a write or a sync of the disk failed; it is never retried, and what was confirmed before is safe
   75  another process uses the data directory
   78  configuration: a wrong key or value, a file or a certificate that cannot be used
- 134  a rule of the program or a write to disk failed; the last line of the log says which
+ 134  a rule of the program failed; the last line of the log says which
 )";
 
 int Main(const std::vector<std::string>& words) {

@@ -11,6 +11,8 @@ enum class NodeExit : int {
   kPortTaken = 69,        // or an address that this machine does not have
   kRefusedByPeers = 70,   // they know a newer process of this replica
   kMachine = 71,          // the file system or another part of the machine refused
+  kNoRoom = 73,           // no space on the disk of the data directory
+  kDisk = 74,             // a write or sync failed, or may have
   kDirectoryLocked = 75,  // another process uses the data directory
   kConfiguration = 78,    // a wrong key or value, a file or certificate that cannot be used
 };

@@ -50,9 +50,21 @@ NodeExit CodeOf(const absl::Status& status, NodeExit taken) {
     case absl::StatusCode::kDataLoss:
     case absl::StatusCode::kFailedPrecondition:
       return NodeExit::kData;
+    case absl::StatusCode::kResourceExhausted:
+      return NodeExit::kNoRoom;
     default:
       return NodeExit::kMachine;
   }
+}
+
+// Not by `exit`: nothing may be written any more, by no destructor either (consensus.md rule 2).
+[[noreturn]] void EndOnDiskFailure(DiskFailure why) {
+  NodeExit code = why == DiskFailure::kNoRoom ? NodeExit::kNoRoom : NodeExit::kDisk;
+  {
+    Log(LogLevel::kError, "ledgerd", why == DiskFailure::kNoRoom ? "no room on the disk" : "the disk failed")
+        .With("exit", static_cast<int>(code));
+  }
+  ::_exit(static_cast<int>(code));
 }
 
 Failure FailureOf(const absl::Status& status, NodeExit taken) {
@@ -147,7 +159,9 @@ class NodeProcess::Parts {
 
 std::optional<Failure> NodeProcess::Parts::OpenEngine() {
   RocksEngineOptions options{.path = setup_.config.data_dir,
-                             .memory_budget_bytes = setup_.config.memory_budget_bytes};
+                             .memory_budget_bytes = setup_.config.memory_budget_bytes,
+                             .min_free_bytes = setup_.config.min_free_bytes,
+                             .stop = EndOnDiskFailure};
   absl::StatusOr<std::unique_ptr<RocksEngine>> engine =
       RocksEngine::Open(std::move(options), executor_, metrics_);
   if (!engine.ok()) return FailureOf(engine.status(), NodeExit::kDirectoryLocked);

@@ -93,6 +93,11 @@ struct Notices {
   std::vector<ShardNotice> shards;
 };
 
+/// Whether the sender's disk takes writes. Said when that changes, and again and again while it does not.
+struct DiskNotice {
+  bool full = false;
+};
+
 /// A message of a layer above; opaque here.
 struct AppMessage {
   uint32_t machine = 0;
@@ -100,6 +105,6 @@ struct AppMessage {
 };
 
 using PeerMessage = std::variant<PaxosMessage, FetchRequest, FetchAnswer, BarrierRequest, BarrierAnswer,
-                                 ForwardedCommands, Notices, AppMessage>;
+                                 ForwardedCommands, Notices, DiskNotice, AppMessage>;
 
 }  // namespace paxledger

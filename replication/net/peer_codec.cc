@@ -107,6 +107,7 @@ struct HeadWriter {
       one.set_owner_incarnation(notice.owner.incarnation.value);
     }
   }
+  void operator()(const DiskNotice& m) const { head.mutable_disk()->set_full(m.full); }
   void operator()(const AppMessage& m) const {
     head.mutable_app()->set_machine(m.machine);
     values.push_back(m.bytes);
@@ -209,6 +210,11 @@ bool Read(const wire::Notices& head, wire::Message&, Notices* to) {
   return true;
 }
 
+bool Read(const wire::DiskNotice& head, wire::Message&, DiskNotice* to) {
+  to->full = head.full();
+  return true;
+}
+
 bool Read(const wire::App& head, wire::Message& from, AppMessage* to) {
   to->machine = head.machine();
   if (from.values_size() != 1) return false;
@@ -221,7 +227,7 @@ bool ReadAs(const Head& head, wire::Message& from, std::vector<PeerMessage>* out
   PeerMessage& message = out->emplace_back(std::in_place_type<To>);
   To& to = std::get<To>(message);
   if (!Read(head, from, &to)) return false;
-  if constexpr (!std::is_same_v<To, AppMessage> && !std::is_same_v<To, Notices>) {
+  if constexpr (requires { to.shard; }) {
     if (to.shard.value >= limits::kShardsMax) return false;
   }
   return true;
@@ -230,7 +236,7 @@ bool ReadAs(const Head& head, wire::Message& from, std::vector<PeerMessage>* out
 bool ReadMessage(wire::Message& from, std::vector<PeerMessage>* out) {
   int kinds = from.has_paxos() + from.has_fetch_request() + from.has_fetch_answer() +
               from.has_barrier_request() + from.has_barrier_answer() + from.has_forwarded_commands() +
-              from.has_app() + from.has_notices();
+              from.has_app() + from.has_notices() + from.has_disk();
   if (kinds != 1) return false;
   if (from.has_paxos()) return ReadAs<PaxosMessage>(from.paxos(), from, out);
   if (from.has_fetch_request()) return ReadAs<FetchRequest>(from.fetch_request(), from, out);
@@ -239,6 +245,7 @@ bool ReadMessage(wire::Message& from, std::vector<PeerMessage>* out) {
   if (from.has_barrier_answer()) return ReadAs<BarrierAnswer>(from.barrier_answer(), from, out);
   if (from.has_forwarded_commands()) return ReadAs<ForwardedCommands>(from.forwarded_commands(), from, out);
   if (from.has_notices()) return ReadAs<Notices>(from.notices(), from, out);
+  if (from.has_disk()) return ReadAs<DiskNotice>(from.disk(), from, out);
   return ReadAs<AppMessage>(from.app(), from, out);
 }
 

@@ -26,9 +26,10 @@ namespace fs = std::filesystem;
 constexpr char kFormatHead[] = "paxledger-data ";
 
 absl::Status Failed(std::string_view what, const std::string& path, int error) {
-  return absl::InternalError(absl::StrCat("data directory: cannot ",
-                                          absl::string_view(what.data(), what.size()), " ", path, ": ",
-                                          std::strerror(error)));
+  std::string text = absl::StrCat("data directory: cannot ", absl::string_view(what.data(), what.size()), " ",
+                                  path, ": ", std::strerror(error));
+  bool no_room = error == ENOSPC || error == EDQUOT;
+  return no_room ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
 }
 
 absl::Status SyncDirectory(const std::string& path) {

@@ -19,12 +19,14 @@ class DataDirectory {
   /// Errors: kUnavailable         another process uses the directory
   ///         kFailedPrecondition  a newer format, or a database without one
   ///         kDataLoss            FORMAT is damaged
+  ///         kResourceExhausted   no space
   ///         kInternal            the file system refused
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(std::string path);
   ~DataDirectory();
   DataDirectory(const DataDirectory&) = delete;
   DataDirectory& operator=(const DataDirectory&) = delete;
 
+  const std::string& path() const { return path_; }
   std::string database() const { return path_ + "/db"; }
   std::string ingest() const { return path_ + "/ingest"; }
 

@@ -94,6 +94,15 @@ class EngineSnapshot {
 /// Packed rows of one table in pieces; the keys ascend from the first row of the first piece to the last of the last.
 using PackedPieces = std::vector<std::string>;
 
+/// What an engine cannot do at present; reading it always can.
+struct EnginePressure {
+  /// The disk is full: writes wait in memory, and become durable once space returns.
+  bool no_room = false;
+  /// What waits has reached limits::kDiskQueueBytesMax, for want of room or of speed: what must be written is better not
+  /// taken in.
+  bool backlogged = false;
+};
+
 /// An ordered key-value store with atomic batches. Batches become durable in the order of `Write`: a crash loses a suffix
 /// of whole batches, never a synced one. A failed write stops the process (consensus.md rule 2): it is never reported and
 /// never retried. Exactly two implementations: RocksDB, and the simulator's.
@@ -115,6 +124,7 @@ class Engine {
   virtual absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) = 0;
   /// Rows with begin <= key < end; an empty `end` is the end of the table.
   virtual std::unique_ptr<EngineCursor> Scan(Table table, std::string_view begin, std::string_view end) = 0;
+  virtual EnginePressure pressure() const { return {}; }
 };
 
 }  // namespace paxledger

@@ -1,9 +1,13 @@
 #include "replication/store/rocks_engine.h"
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <type_traits>
@@ -12,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/system_clock.h"
 #include "replication/store/data_directory.h"
@@ -21,6 +26,7 @@
 #include "replication/store/write_ahead_check.h"
 #include "rocksdb/db.h"
 #include "rocksdb/listener.h"
+#include "rocksdb/sst_file_manager.h"
 #include "rocksdb/sst_file_writer.h"
 #include "rocksdb/write_batch.h"
 
@@ -31,25 +37,50 @@ using Done = absl::AnyInvocable<void()>;
 
 constexpr size_t kGroupBytesMax = size_t{16} << 20;
 constexpr int64_t kMemorySampleMicros = 1'000'000;
+constexpr std::chrono::milliseconds kLookEvery{250};
+
+size_t BytesOf(const EngineBatch& batch) {
+  size_t bytes = 0;
+  for (const EngineBatch::Change& change : batch.changes()) {
+    bytes += std::visit(
+        [](const auto& c) -> size_t {
+          using Kind = std::decay_t<decltype(c)>;
+          if constexpr (std::is_same_v<Kind, EngineBatch::Put>) {
+            return c.key.size() + c.value.size();
+          } else if constexpr (std::is_same_v<Kind, EngineBatch::Delete>) {
+            return c.key.size();
+          } else {
+            return c.begin.size() + c.end.size();
+          }
+        },
+        change);
+  }
+  return bytes;
+}
 
 rocksdb::Slice ToSlice(std::string_view s) { return {s.data(), s.size()}; }
 
 /// Ends the process: what is on disk after a failed write or sync is unknown, so it may be neither reported
 /// nor retried (consensus.md rule 2).
-[[noreturn]] void Die(std::string_view what, const rocksdb::Status& status) {
-  {
-    Log(LogLevel::kError, "engine", "storage failed, the process stops")
-        .With("doing", what)
-        .With("error", status.ToString());
-  }
-  std::abort();
-}
-
 class StopOnError : public rocksdb::EventListener {
  public:
-  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override {
-    Die("background work", *status);
+  explicit StopOnError(std::function<void(DiskFailure)> stop) : stop_(std::move(stop)) {}
+  [[noreturn]] void Stop(std::string_view what, const rocksdb::Status& status) const {
+    {
+      Log(LogLevel::kError, "engine", "storage failed, the process stops")
+          .With("doing", what)
+          .With("error", status.ToString());
+    }
+    bool no_room = absl::IsResourceExhausted(ToStatus(ToAbsl(what), status));
+    stop_(no_room ? DiskFailure::kNoRoom : DiskFailure::kDevice);
+    std::abort();
   }
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override {
+    Stop("background work", *status);
+  }
+
+ private:
+  std::function<void(DiskFailure)> stop_;
 };
 
 /// A queue with one consumer thread, which takes all that is there at once.
@@ -65,12 +96,18 @@ class GatheringQueue {
     }
     if (wake) wake_.notify_one();
   }
-  /// Waits for items; empty once closed and drained.
-  void TakeAll(std::vector<T>* out) {
+  /// Waits for items, not for ever; false: closed and drained.
+  bool TakeAll(std::vector<T>* out) {
     out->clear();
     std::unique_lock lock(mutex_);
-    wake_.wait(lock, [this] { return closed_ || !items_.empty(); });
+    wake_.wait_for(lock, kLookEvery, [this] { return closed_ || !items_.empty(); });
     out->swap(items_);
+    return !closed_ || !out->empty();
+  }
+  /// Waits a while; true: closed meanwhile.
+  bool ClosedSoon() {
+    std::unique_lock lock(mutex_);
+    return wake_.wait_for(lock, kLookEvery, [this] { return closed_; });
   }
   void Close() {
     {
@@ -91,18 +128,24 @@ class GatheringQueue {
 
 class RocksEngine::State {
  public:
-  State(std::unique_ptr<DataDirectory> directory, RocksSetup setup, Executor& executor, Metrics& metrics)
+  State(std::unique_ptr<DataDirectory> directory, RocksEngineOptions options, Executor& executor,
+        Metrics& metrics)
       : directory_(std::move(directory)),
-        setup_(std::move(setup)),
+        setup_(MakeRocksSetup(options.memory_budget_bytes)),
+        on_error_(std::make_shared<StopOnError>(std::move(options.stop))),
+        room_options_{directory_->path(), options.min_free_bytes, std::move(options.measure)},
         executor_(executor),
+        metrics_(metrics),
         syncs_(metrics.counter("paxledger_engine_syncs_total")),
         groups_(metrics.counter("paxledger_engine_groups_total")),
         batches_(metrics.counter("paxledger_engine_batches_total")),
         bytes_(metrics.counter("paxledger_engine_bytes_total")),
+        queued_gauge_(metrics.gauge("paxledger_engine_queued_bytes")),
+        backlogged_gauge_(metrics.gauge("paxledger_engine_backlogged")),
         ingested_rows_(metrics.counter("paxledger_engine_ingested_rows_total")),
         memory_(metrics.gauge("paxledger_engine_memory_bytes")),
         sync_latency_(metrics.latency("paxledger_engine_sync_seconds")) {
-    setup_.database.listeners.push_back(std::make_shared<StopOnError>());
+    setup_.database.listeners.push_back(on_error_);
   }
 
   ~State() {
@@ -118,6 +161,9 @@ class RocksEngine::State {
   }
 
   absl::Status Start() {
+    absl::StatusOr<std::unique_ptr<DiskRoom>> room = DiskRoom::Open(room_options_, metrics_);
+    if (!room.ok()) return room.status();
+    room_ = *std::move(room);
     absl::Status undamaged = CheckWriteAheadLogs(directory_->database());
     if (!undamaged.ok()) return undamaged;
     rocksdb::DB* db = nullptr;
@@ -133,29 +179,78 @@ class RocksEngine::State {
 
   struct PendingWrite {
     EngineBatch batch;
+    size_t bytes;
     Durability durability;
     Done done;
   };
   struct PendingIngest {
     Table table;
+    size_t bytes;  // as far as they are known
     absl::AnyInvocable<absl::StatusOr<PackedPieces>()> make;
     absl::AnyInvocable<void(absl::Status)> done;
   };
 
-  GatheringQueue<PendingWrite>& writes() { return writes_; }
-  GatheringQueue<PendingIngest>& ingests() { return ingests_; }
+  void Add(EngineBatch batch, Durability durability, Done done) {
+    size_t bytes = BytesOf(batch);
+    Queued(bytes);
+    writes_.Add({std::move(batch), bytes, durability, std::move(done)});
+  }
+  void Add(PendingIngest ingest) {
+    Queued(ingest.bytes);
+    ingests_.Add(std::move(ingest));
+  }
+  EnginePressure pressure() const {
+    return {!room_->has_room(), backlogged_.load(std::memory_order_relaxed)};
+  }
   RocksReader& reader() { return *reader_; }
   size_t memory_bytes() const { return setup_.cache->GetUsage(); }
 
  private:
   rocksdb::ColumnFamilyHandle* family(Table table) { return handles_[static_cast<size_t>(table) + 1]; }
 
+  void Queued(size_t bytes) {
+    size_t queued = queued_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+    queued_gauge_.Set(static_cast<int64_t>(queued));
+    if (queued >= limits::kDiskQueueBytesMax) SetBacklogged(true);
+  }
+  // Only well below the bound, lest it flicker.
+  void Written(size_t bytes) {
+    size_t queued = queued_bytes_.fetch_sub(bytes, std::memory_order_relaxed) - bytes;
+    queued_gauge_.Set(static_cast<int64_t>(queued));
+    if (queued <= limits::kDiskQueueBytesMax / 2) SetBacklogged(false);
+  }
+  void SetBacklogged(bool backlogged) {
+    if (backlogged_.exchange(backlogged, std::memory_order_relaxed) == backlogged) return;
+    backlogged_gauge_.Set(backlogged ? 1 : 0);
+    Log(LogLevel::kWarn, "disk",
+        backlogged ? "what waits to be written has reached its bound" : "keeps up again")
+        .With("queued_bytes", queued_bytes_.load(std::memory_order_relaxed));
+  }
+
+  bool Look() {
+    std::lock_guard lock(room_mutex_);
+    bool room = room_->Look();
+    rocksdb::SstFileManager& files = *setup_.database.sst_file_manager;
+    files.SetMaxAllowedSpaceUsage(files.GetTotalSize() + room_->spare_bytes());
+    return room;
+  }
+  /// Waits for room for `bytes` on the disk; false: the queue was closed before there was any.
+  template <class Queue>
+  bool AwaitRoom(Queue& queue, size_t bytes) {
+    while (!Look() || !room_->Fits(bytes)) {
+      if (queue.ClosedSoon()) return false;
+    }
+    return true;
+  }
+
   void WriteLoop() {
     std::vector<PendingWrite> pending;
-    while (true) {
-      writes_.TakeAll(&pending);
-      if (pending.empty()) return;
-      for (size_t next = 0; next < pending.size();) next = WriteGroup(pending, next);
+    while (writes_.TakeAll(&pending)) {
+      if (pending.empty()) Look();
+      for (size_t next = 0; next < pending.size();) {
+        if (!AwaitRoom(writes_, 0)) return;
+        next = WriteGroup(pending, next);
+      }
     }
   }
 
@@ -164,16 +259,19 @@ class RocksEngine::State {
     group_.Clear();
     bool sync = false;
     std::vector<Done> dones;
+    size_t bytes = 0;
     size_t i = first;
     for (; i < pending.size() && group_.GetDataSize() < kGroupBytesMax; ++i) {
       PendingWrite& write = pending[i];
       for (const EngineBatch::Change& change : write.batch.changes()) AddToGroup(change);
       write.batch = EngineBatch();
+      bytes += write.bytes;
       sync = sync || write.durability == Durability::kSync;
       if (write.done != nullptr) dones.push_back(std::move(write.done));
     }
     Commit(sync);
     batches_.Add(i - first);
+    Written(bytes);
     if (!dones.empty()) {
       executor_.Post([dones = std::move(dones)]() mutable {
         for (Done& done : dones) done();
@@ -195,7 +293,7 @@ class RocksEngine::State {
           }
         },
         change);
-    if (!status.ok()) Die("gathering a group", status);
+    if (!status.ok()) on_error_->Stop("gathering a group", status);
   }
 
   void Commit(bool sync) {
@@ -209,7 +307,7 @@ class RocksEngine::State {
     } else if (sync) {
       status = db_->SyncWAL();  // nothing new, but what was written lazily before must be durable now
     }
-    if (!status.ok()) Die("writing a group", status);
+    if (!status.ok()) on_error_->Stop("writing a group", status);
     groups_.Add();
     int64_t end_us = clock_.MonotonicMicros();
     if (sync) {
@@ -224,14 +322,18 @@ class RocksEngine::State {
 
   void IngestLoop() {
     std::vector<PendingIngest> pending;
-    while (true) {
-      ingests_.TakeAll(&pending);
-      if (pending.empty()) return;
+    while (ingests_.TakeAll(&pending)) {
       for (PendingIngest& ingest : pending) {
         absl::StatusOr<PackedPieces> pieces = ingest.make();
         ingest.make = nullptr;
         absl::Status made = pieces.status();
-        if (made.ok() && !pieces->empty()) made = IngestPieces(ingest.table, *pieces);
+        if (made.ok() && !pieces->empty()) {
+          size_t bytes = 0;
+          for (const std::string& piece : *pieces) bytes += piece.size();
+          if (!AwaitRoom(ingests_, bytes)) return;
+          made = IngestPieces(ingest.table, *pieces);
+        }
+        Written(ingest.bytes);
         executor_.Post([done = std::move(ingest.done), made]() mutable { done(made); });
       }
     }
@@ -251,23 +353,30 @@ class RocksEngine::State {
     }
     if (rows == 0) return absl::OkStatus();
     if (status.ok()) status = writer.Finish();
-    if (!status.ok()) Die("making a file of rows", status);
+    if (!status.ok()) on_error_->Stop("making a file of rows", status);
     rocksdb::IngestExternalFileOptions how;
     how.move_files = true;
     how.write_global_seqno = false;
     status = db_->IngestExternalFile(family(table), {file}, how);
-    if (!status.ok()) Die("ingesting a file of rows", status);
+    if (!status.ok()) on_error_->Stop("ingesting a file of rows", status);
     ingested_rows_.Add(rows);
     return absl::OkStatus();
   }
 
   std::unique_ptr<DataDirectory> directory_;
   RocksSetup setup_;
+  std::shared_ptr<StopOnError> on_error_;
+  DiskRoomOptions room_options_;
+  std::unique_ptr<DiskRoom> room_;
+  std::mutex room_mutex_;  // one look at a time
   Executor& executor_;
+  Metrics& metrics_;
   Counter& syncs_;
   Counter& groups_;
   Counter& batches_;
   Counter& bytes_;
+  Gauge& queued_gauge_;
+  Gauge& backlogged_gauge_;
   Counter& ingested_rows_;
   Gauge& memory_;
   LatencyHistogram& sync_latency_;
@@ -277,6 +386,8 @@ class RocksEngine::State {
 
   GatheringQueue<PendingWrite> writes_;
   GatheringQueue<PendingIngest> ingests_;
+  std::atomic<size_t> queued_bytes_{0};
+  std::atomic<bool> backlogged_{false};
 
   // The writer's own.
   SystemClock clock_;
@@ -291,10 +402,9 @@ class RocksEngine::State {
 
 absl::StatusOr<std::unique_ptr<RocksEngine>> RocksEngine::Open(RocksEngineOptions options, Executor& executor,
                                                                Metrics& metrics) {
-  absl::StatusOr<std::unique_ptr<DataDirectory>> directory = DataDirectory::Open(std::move(options.path));
+  absl::StatusOr<std::unique_ptr<DataDirectory>> directory = DataDirectory::Open(options.path);
   if (!directory.ok()) return directory.status();
-  auto state = std::make_unique<State>(*std::move(directory), MakeRocksSetup(options.memory_budget_bytes),
-                                       executor, metrics);
+  auto state = std::make_unique<State>(*std::move(directory), std::move(options), executor, metrics);
   absl::Status started = state->Start();
   if (!started.ok()) return started;
   return std::unique_ptr<RocksEngine>(new RocksEngine(std::move(state)));
@@ -304,23 +414,25 @@ RocksEngine::RocksEngine(std::unique_ptr<State> state) : state_(std::move(state)
 RocksEngine::~RocksEngine() = default;
 
 void RocksEngine::Write(EngineBatch batch, Durability durability, absl::AnyInvocable<void()> done) {
-  state_->writes().Add({std::move(batch), durability, std::move(done)});
+  state_->Add(std::move(batch), durability, std::move(done));
 }
 
 void RocksEngine::Ingest(Table table, std::vector<EngineRow> rows, absl::AnyInvocable<void()> done) {
+  size_t bytes = 0;
+  for (const EngineRow& row : rows) bytes += row.key.size() + row.value.size();
   auto pack = [rows = std::move(rows)]() -> absl::StatusOr<PackedPieces> {
     PackedPieces pieces(1);
     for (const EngineRow& row : rows) AppendPackedRow(&pieces.front(), row.key, row.value);
     return pieces;
   };
-  state_->ingests().Add({table, std::move(pack), [done = std::move(done)](absl::Status) mutable {
-                           if (done != nullptr) done();
-                         }});
+  state_->Add({table, bytes, std::move(pack), [done = std::move(done)](absl::Status) mutable {
+                 if (done != nullptr) done();
+               }});
 }
 
 void RocksEngine::IngestPacked(Table table, absl::AnyInvocable<absl::StatusOr<PackedPieces>()> make,
                                absl::AnyInvocable<void(absl::Status)> done) {
-  state_->ingests().Add({table, std::move(make), std::move(done)});
+  state_->Add({table, 0, std::move(make), std::move(done)});
 }
 
 std::unique_ptr<EngineSnapshot> RocksEngine::Snapshot() { return state_->reader().Snapshot(); }
@@ -333,6 +445,7 @@ std::unique_ptr<EngineCursor> RocksEngine::Scan(Table table, std::string_view be
   return state_->reader().Scan(nullptr, table, begin, end);
 }
 
+EnginePressure RocksEngine::pressure() const { return state_->pressure(); }
 size_t RocksEngine::MemoryBytes() const { return state_->memory_bytes(); }
 
 }  // namespace paxledger

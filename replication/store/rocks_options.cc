@@ -1,11 +1,17 @@
 #include "replication/store/rocks_options.h"
 
 #include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+#include <memory>
 #include <string>
 #include <utility>
 
+#include "base/log.h"
 #include "rocksdb/convenience.h"
+#include "rocksdb/env.h"
 #include "rocksdb/filter_policy.h"
+#include "rocksdb/sst_file_manager.h"
 #include "rocksdb/table.h"
 #include "rocksdb/write_buffer_manager.h"
 
@@ -14,6 +20,18 @@ namespace {
 
 constexpr size_t kMiB = size_t{1} << 20;
 constexpr double kFilterBitsPerKey = 10;
+
+/// RocksDB's warnings go to our log; it keeps no file of its own, whose writing fails, by an assertion, on a full disk.
+class Warnings : public rocksdb::Logger {
+ public:
+  Warnings() : Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
+  using Logger::Logv;
+  void Logv(const char* format, va_list arguments) override {
+    char text[1024];
+    if (std::vsnprintf(text, sizeof text, format, arguments) < 0) return;
+    Log(LogLevel::kWarn, "rocksdb", text);
+  }
+};
 
 rocksdb::CompressionType FastCompression() {
   std::vector<rocksdb::CompressionType> known = rocksdb::GetSupportedCompressions();
@@ -93,8 +111,7 @@ RocksSetup MakeRocksSetup(size_t memory_budget_bytes) {
   db.max_total_wal_size = 64 * kMiB;
   db.max_background_jobs = 2;
   db.bytes_per_sync = kMiB;
-  db.keep_log_file_num = 4;
-  db.max_log_file_size = 4 * kMiB;
+  db.info_log = std::make_shared<Warnings>();
   // One writer: nothing to hand over between, or insert concurrently.
   db.allow_concurrent_memtable_write = false;
   db.enable_write_thread_adaptive_yield = false;
@@ -103,7 +120,12 @@ RocksSetup MakeRocksSetup(size_t memory_budget_bytes) {
   // the last, is found by the sizes in the manifest.
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   db.track_and_verify_wals_in_manifest = true;
+  // What recovery reads from the write-ahead log is written anew and synced before anything is said: after a sync that
+  // failed, the page cache may show what the disk does not hold.
+  db.avoid_flush_during_recovery = false;
   db.paranoid_checks = true;
+  // Refuses to begin a compaction that would not fit; the engine tells it how much that is.
+  db.sst_file_manager.reset(rocksdb::NewSstFileManager(rocksdb::Env::Default()));
   // Rule 2: never retried.
   db.max_bgerror_resume_count = 0;
 

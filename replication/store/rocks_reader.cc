@@ -40,7 +40,9 @@ class RocksCursor : public EngineCursor {
 
 absl::Status ToStatus(absl::string_view what, const rocksdb::Status& status) {
   std::string text = absl::StrCat(what, ": ", status.ToString());
-  return status.IsCorruption() ? absl::DataLossError(text) : absl::InternalError(text);
+  if (status.IsCorruption()) return absl::DataLossError(text);
+  bool no_room = status.IsNoSpace() || status.subcode() == rocksdb::Status::kSpaceLimit;
+  return no_room ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
 }
 
 /// Shared by a snapshot and the pages of it that are being read.

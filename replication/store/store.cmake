@@ -1,6 +1,7 @@
 # The engine on disk.
 add_library(replication_store
   ${CMAKE_CURRENT_SOURCE_DIR}/store/data_directory.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/store/disk_room.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/store/rocks_engine.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/store/rocks_options.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/store/rocks_reader.cc

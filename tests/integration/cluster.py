@@ -62,6 +62,7 @@ class Cluster:
         self.https = dict(zip(self.names, ports))
         self.peers = dict(zip(self.names, ports[len(self.names):]))
         self.processes = {}
+        self.environment = {}  # by name: variables that are added to those of the process
         self.certificates = os.path.join(self.folder, "certificates")
         self.genesis = os.path.join(self.folder, "genesis.json")
         self.run("ledgerd", "init", "--data-centres", ",".join(self.names), "--shards", str(shards), "--out",
@@ -133,7 +134,7 @@ class Cluster:
             with open(self.log_path(name), "ab") as log:
                 self.processes[name] = subprocess.Popen(
                     [program("ledgerd"), "run", "--config", self.config_path(name)], stdin=subprocess.DEVNULL,
-                    stdout=log, stderr=log)
+                    stdout=log, stderr=log, env={**os.environ, **self.environment.get(name, {})})
 
     def kill(self, name):
         self.processes[name].kill()

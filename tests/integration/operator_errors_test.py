@@ -11,6 +11,7 @@ import unittest
 from cluster import Cluster, program, until
 
 USAGE, DATA, PORT_TAKEN, REFUSED_BY_PEERS, DIRECTORY_LOCKED, CONFIGURATION = 64, 65, 69, 70, 75, 78
+NO_ROOM, DISK = 73, 74
 
 
 class CommandLine(unittest.TestCase):
@@ -20,7 +21,7 @@ class CommandLine(unittest.TestCase):
     def test_help_names_the_exit_codes(self):
         done = self.run_ledgerd("--help")
         self.assertEqual(done.returncode, 0)
-        for code in (USAGE, DATA, PORT_TAKEN, REFUSED_BY_PEERS, DIRECTORY_LOCKED, CONFIGURATION):
+        for code in (USAGE, DATA, PORT_TAKEN, REFUSED_BY_PEERS, NO_ROOM, DISK, DIRECTORY_LOCKED, CONFIGURATION):
             self.assertIn(f"\n  {code}  ", done.stdout)
 
     def test_wrong_command_lines(self):

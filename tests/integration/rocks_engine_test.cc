@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
@@ -21,6 +22,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/asio_executor.h"
+#include "base/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "replication/store/packed_rows.h"
@@ -44,8 +46,13 @@ class RocksEngineTest : public testing::Test {
   std::string Directory() const { return (root_ / "data").string(); }
 
   absl::Status TryOpen(size_t budget = size_t{96} << 20) {
+    RocksEngineOptions options{.path = Directory(), .memory_budget_bytes = budget};
+    options.min_free_bytes = kMinFree;
+    options.measure = [this](const std::string&) -> absl::StatusOr<DiskSpace> {
+      return DiskSpace{free_bytes_, free_inodes_};
+    };
     absl::StatusOr<std::unique_ptr<RocksEngine>> opened =
-        RocksEngine::Open({.path = Directory(), .memory_budget_bytes = budget}, executor_, metrics_);
+        RocksEngine::Open(std::move(options), executor_, metrics_);
     if (opened.ok()) engine_ = *std::move(opened);
     return opened.status();
   }
@@ -81,6 +88,9 @@ class RocksEngineTest : public testing::Test {
     return row.ok() ? *row : std::nullopt;
   }
 
+  static constexpr uint64_t kMinFree = uint64_t{64} << 20;
+  std::atomic<uint64_t> free_bytes_{uint64_t{1} << 40};
+  std::atomic<uint64_t> free_inodes_{1'000'000};
   fs::path root_;
   boost::asio::io_context context_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_{context_.get_executor()};
@@ -338,6 +348,86 @@ TEST_F(RocksEngineTest, ATornTailIsDroppedAndTheRowsBeforeItKept) {
 }
 
 // The process that is killed below: this program again, since RocksDB's threads do not survive a fork.
+TEST_F(RocksEngineTest, WithoutRoomNothingIsWrittenUntilItReturnsAndReadsGoOn) {
+  for (std::atomic<uint64_t>* scarce : {&free_bytes_, &free_inodes_}) {
+    ASSERT_TRUE(TryOpen().ok());
+    PutSynced(Table::kState, "a", "1");
+    uint64_t plenty = scarce->exchange(scarce == &free_bytes_ ? kMinFree - 1 : DiskRoom::kInodesMin - 1);
+    RunUntil([&] { return engine_->pressure().no_room; });
+    uint64_t groups = metrics_.counter("paxledger_engine_groups_total").value();
+    int done = 0;
+    EngineBatch batch;
+    batch.Add(EngineBatch::Put{Table::kState, "a", "2"});
+    engine_->Write(std::move(batch), Durability::kSync, [&] { ++done; });
+    engine_->Ingest(Table::kTables, {{"k", "v"}}, [&] { ++done; });
+    context_.run_for(std::chrono::milliseconds(600));
+    EXPECT_EQ(done, 0);
+    EXPECT_EQ(Read(Table::kState, "a"), "1");
+    EXPECT_EQ(metrics_.counter("paxledger_engine_groups_total").value(), groups);
+    EXPECT_EQ(metrics_.gauge("paxledger_disk_full").value(), 1);
+    if (scarce == &free_bytes_) {
+      free_bytes_ = kMinFree + 1;  // hardly enough is not enough yet
+      context_.run_for(std::chrono::milliseconds(600));
+      EXPECT_EQ(done, 0);
+    }
+    scarce->store(plenty);
+    RunUntil([&] { return done == 2; });
+    EXPECT_EQ(Read(Table::kState, "a"), "2");
+    EXPECT_FALSE(engine_->pressure().no_room);
+    engine_.reset();
+  }
+}
+
+TEST_F(RocksEngineTest, WhatWaitsForRoomIsLostAtTheEndAsIfItHadNeverBeenAskedFor) {
+  ASSERT_TRUE(TryOpen().ok());
+  PutSynced(Table::kState, "a", "1");
+  free_bytes_ = kMinFree - 1;
+  RunUntil([&] { return engine_->pressure().no_room; });
+  bool done = false;
+  EngineBatch batch;
+  batch.Add(EngineBatch::Put{Table::kState, "a", "2"});
+  engine_->Write(std::move(batch), Durability::kSync, [&] { done = true; });
+  engine_.reset();
+  EXPECT_FALSE(done);
+  EXPECT_EQ(TryOpen().code(), absl::StatusCode::kResourceExhausted);  // no start without room
+  free_bytes_ = uint64_t{1} << 40;
+  ASSERT_TRUE(TryOpen().ok());
+  EXPECT_EQ(Read(Table::kState, "a"), "1");
+}
+
+TEST_F(RocksEngineTest, SaysWhenWhatWaitsHasReachedItsBound) {
+  ASSERT_TRUE(TryOpen().ok());
+  free_bytes_ = kMinFree - 1;
+  RunUntil([&] { return engine_->pressure().no_room; });
+  int done = 0;
+  constexpr size_t kValue = size_t{1} << 20;
+  for (size_t i = 0; i * kValue < limits::kDiskQueueBytesMax; ++i) {
+    EXPECT_FALSE(engine_->pressure().backlogged);
+    EngineBatch batch;
+    batch.Add(EngineBatch::Put{Table::kLog, absl::StrCat("k", i), std::string(kValue, 'v')});
+    engine_->Write(std::move(batch), Durability::kSync, [&] { ++done; });
+  }
+  EXPECT_TRUE(engine_->pressure().backlogged);
+  free_bytes_ = uint64_t{1} << 40;
+  RunUntil([&] { return done == static_cast<int>(limits::kDiskQueueBytesMax / kValue); });
+  EXPECT_FALSE(engine_->pressure().backlogged);
+  EXPECT_EQ(metrics_.gauge("paxledger_engine_queued_bytes").value(), 0);
+}
+
+TEST_F(RocksEngineTest, TheBallastIsGivenUpWhereSpaceFallsOnAndMadeAgain) {
+  ASSERT_TRUE(TryOpen().ok());
+  fs::path ballast = Directory() + "/BALLAST";
+  EXPECT_EQ(fs::file_size(ballast), kMinFree / 8);
+  free_bytes_ = kMinFree - 1;
+  RunUntil([&] { return engine_->pressure().no_room; });
+  EXPECT_TRUE(fs::exists(ballast));
+  free_bytes_ = kMinFree / 2 - 1;
+  RunUntil([&] { return !fs::exists(ballast); });
+  free_bytes_ = uint64_t{1} << 40;
+  RunUntil([&] { return !engine_->pressure().no_room; });
+  EXPECT_EQ(fs::file_size(ballast), kMinFree / 8);
+}
+
 TEST(RocksEngineChild, DISABLED_WritesUntilKilled) {
   const char* directory = std::getenv("ROCKS_ENGINE_DIRECTORY");
   const char* name = std::getenv("ROCKS_ENGINE_ROUND");

@@ -43,6 +43,7 @@ TEST(PeerCodec, GivesBackEveryFieldOfEveryMessageInOrder) {
   ASSERT_TRUE(writer.Add(BarrierRequest{ShardId{4}, 99}));
   ASSERT_TRUE(writer.Add(BarrierAnswer{ShardId{4}, 99, LogIndex{12}, LogIndex{11}}));
   ASSERT_TRUE(writer.Add(ForwardedCommands{ShardId{5}, 2, Urgency::kLazy, {Shared("a"), Shared("b")}}));
+  ASSERT_TRUE(writer.Add(DiskNotice{true}));
   ASSERT_TRUE(writer.Add(AppMessage{17, std::string("\0x", 2)}));
   ShardNotice notice{ShardId{6}, Configuration{LogIndex{40}, {ReplicaId{1}, ReplicaId{2}, ReplicaId{9}}},
                      LogIndex{41}, Owner{ReplicaId{2}, Incarnation{77}}};
@@ -53,7 +54,7 @@ TEST(PeerCodec, GivesBackEveryFieldOfEveryMessageInOrder) {
   PeerFrame frame;
   ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
   EXPECT_EQ(frame.sent_wall_us, -5);
-  ASSERT_EQ(frame.messages.size(), 8u);
+  ASSERT_EQ(frame.messages.size(), 9u);
   const auto& got = std::get<PaxosMessage>(frame.messages[0]);
   EXPECT_EQ(got.shard, paxos.shard);
   EXPECT_EQ(got.index, paxos.index);
@@ -79,8 +80,9 @@ TEST(PeerCodec, GivesBackEveryFieldOfEveryMessageInOrder) {
   EXPECT_EQ(forwarded.hops, 2u);
   ASSERT_EQ(forwarded.commands.size(), 2u);
   EXPECT_EQ(*forwarded.commands[1], "b");
-  EXPECT_EQ(std::get<AppMessage>(frame.messages[6]).bytes, std::string("\0x", 2));
-  const auto& notices = std::get<Notices>(frame.messages[7]);
+  EXPECT_TRUE(std::get<DiskNotice>(frame.messages[6]).full);
+  EXPECT_EQ(std::get<AppMessage>(frame.messages[7]).bytes, std::string("\0x", 2));
+  const auto& notices = std::get<Notices>(frame.messages[8]);
   ASSERT_EQ(notices.shards.size(), 1u);
   EXPECT_EQ(notices.shards[0].members, notice.members);
   EXPECT_EQ(notices.shards[0].durable, notice.durable);

@@ -1,0 +1,11 @@
+# What the disk tests preload into a ledgerd; beside the programs, where they look for it.
+if("integration" IN_LIST PAXLEDGER_LAYERS)
+  add_library(paxledger_disk_shim MODULE integration/disk_shim.c)
+  set_target_properties(paxledger_disk_shim PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+  target_compile_options(paxledger_disk_shim PRIVATE -Wall -Wextra)
+  target_link_libraries(paxledger_disk_shim PRIVATE ${CMAKE_DL_LIBS})
+  add_dependencies(paxledger_tests paxledger_disk_shim)
+  paxledger_process_test(integration/disk_test.py)
+  paxledger_process_test(integration/full_disk_test.py)
+  paxledger_process_test(integration/slow_disk_test.py)
+endif()
