@@ -69,7 +69,7 @@ struct MessageNote {
     for (const SharedBytes& command : m.commands) bytes += command->size();
     Note("forwarded: shard, hops, commands, bytes", m.shard.value, m.hops, m.commands.size(), bytes);
   }
-  void operator()(const DiskNotice& m) const { Note("disk: full", m.full ? 1 : 0); }
+  void operator()(const DiskNotice& m) const { Note("disk: full", m.full ? 1 : 0, 0); }
   void operator()(const AppMessage& m) const {
     Note("app: machine, bytes, hash", m.machine, m.bytes.size(), Checksum64(m.bytes));
   }
