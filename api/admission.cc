@@ -214,9 +214,10 @@ std::variant<Call, HttpResponse> Admit(const HttpRequest& head, const Authentica
   if (!call.query.empty()) ReadQuery(route, &call, &errors);
   ReadDeadline(head, clock, &call, &errors);
   ReadToken(head, clock, &call, &errors);
-  if (route.method == "POST") ReadIdempotencyKey(head, &call, &errors);
+  const bool has_body = route.method == "POST" || route.method == "PUT";
+  if (has_body) ReadIdempotencyKey(head, &call, &errors);
   if (!errors.empty()) return RenderFieldErrors(std::move(errors), path);
-  if (route.method == "POST" && (!IsJsonMediaType(head.content_type) || !head.content_encoding.empty())) {
+  if (has_body && (!IsJsonMediaType(head.content_type) || !head.content_encoding.empty())) {
     return ProblemAt(ApiCode::kUnsupportedMediaType, path);
   }
   return call;

@@ -292,15 +292,16 @@ void Client::Pool::Begin(ClientConnection& connection, CallPtr call) {
 std::string Client::Pool::Write(const Endpoint& endpoint, const ClientCall& call) const {
   const ClientRequest& request = call.request;
   const bool reads_location = !call.location.empty();
-  const bool posts = request.method == HttpMethod::kPost && !reads_location;
+  const bool sends = request.method != HttpMethod::kGet && !reads_location;
+  const char* method = !sends ? "GET " : request.method == HttpMethod::kPut ? "PUT " : "POST ";
   const std::string& target = reads_location ? call.location : request.target;
   std::string out;
   out.reserve(endpoint.header.size() + target.size() + request.body.size() + 160);
-  absl::StrAppend(&out, posts ? "POST " : "GET ", target, " HTTP/1.1\r\n", endpoint.header);
+  absl::StrAppend(&out, method, target, " HTTP/1.1\r\n", endpoint.header);
   if (request.server_deadline != kServerDeadlineDefault) {
     absl::StrAppend(&out, "Request-Timeout-Ms: ", absl::ToInt64Milliseconds(request.server_deadline), "\r\n");
   }
-  if (posts) {
+  if (sends) {
     absl::StrAppend(&out, "Content-Type: application/json\r\nContent-Length: ", request.body.size(),
                     "\r\n\r\n", request.body);
   } else {

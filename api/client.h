@@ -27,7 +27,7 @@ struct ClientOptions {
   double retries_per_answer = 0.1;  // ...and what every answer adds
 };
 
-enum class HttpMethod : uint8_t { kGet, kPost };
+enum class HttpMethod : uint8_t { kGet, kPost, kPut };
 
 /// Whether a request may be sent again when its first sending may have had an effect. Everything that carries
 /// its own id may (api.md, idempotency), and so may reads.

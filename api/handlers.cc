@@ -103,6 +103,14 @@ Task<HttpResponse> Handle(ApiContext& context, Call call) {
       return GetAuditStatus(context, std::move(call));
     case RouteId::kCluster:
       return GetCluster(context, std::move(call));
+    case RouteId::kClusterNodes:
+      return GetClusterNodes(context, std::move(call));
+    case RouteId::kPutClusterNode:
+      return PutClusterNode(context, std::move(call));
+    case RouteId::kReplaceClusterNode:
+      return ReplaceClusterNode(context, std::move(call));
+    case RouteId::kPutClusterShard:
+      return PutClusterShard(context, std::move(call));
     case RouteId::kReady:
       return GetReady(context, std::move(call));
     case RouteId::kListLedgers:

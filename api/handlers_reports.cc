@@ -46,12 +46,4 @@ Task<HttpResponse> GetAuditStatus(ApiContext& context, Call call) {
   co_return RenderAuditStatus(*report);
 }
 
-Task<HttpResponse> GetCluster(ApiContext& context, Call call) {
-  Answer<NodeReport> answer(context.queue);
-  context.service.Report({}, answer.Callback());
-  std::optional<NodeReport> report = co_await answer;
-  if (!report.has_value()) co_return AbandonedProblem(call.path);
-  co_return RenderCluster(*report);
-}
-
 }  // namespace paxledger

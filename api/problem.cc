@@ -35,6 +35,8 @@ ProblemKind KindOf(ApiCode code) {
       return {"account_exists_with_other_fields", 409, "The account exists with other fields", false};
     case ApiCode::kIdempotencyConflict:
       return {"idempotency_conflict", 409, "The id belongs to another body", false};
+    case ApiCode::kClusterChangeRefused:
+      return {"cluster_change_refused", 409, "The cluster cannot be changed so", false};
     case ApiCode::kPreconditionFailed:
       return {"precondition_failed", 412, "The resource has changed", false};
     case ApiCode::kBodyTooLarge:

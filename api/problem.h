@@ -26,6 +26,7 @@ enum class ApiCode : uint8_t {
   kRequestTimeout,
   kAccountExistsWithOtherFields,
   kIdempotencyConflict,
+  kClusterChangeRefused,
   kPreconditionFailed,
   kBodyTooLarge,
   kUnsupportedMediaType,

@@ -50,8 +50,11 @@ HttpResponse RenderOpenedBatch(const std::vector<std::string>& ids,
 
 HttpResponse RenderAccountPage(const AccountPage& page, std::string_view next_cursor);
 
-/// `GET /v1/audit/status` and `GET /v1/cluster`.
+/// `GET /v1/audit/status`.
 HttpResponse RenderAuditStatus(const NodeReport& report);
-HttpResponse RenderCluster(const NodeReport& report);
+/// `GET /v1/cluster`, `GET /v1/cluster/nodes`, and what a change of the directory answers.
+HttpResponse RenderCluster(const ClusterReport& report);
+HttpResponse RenderClusterNodes(const ClusterReport& report);
+HttpResponse RenderDirectoryResult(const DirectoryResult& result);
 
 }  // namespace paxledger

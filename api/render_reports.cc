@@ -115,22 +115,4 @@ HttpResponse RenderAuditStatus(const NodeReport& report) {
   return response;
 }
 
-HttpResponse RenderCluster(const NodeReport& report) {
-  HttpResponse response;
-  std::string& out = response.body;
-  AppendNode(&out, report);
-  out.append(",\"shards\":[");
-  for (size_t i = 0; i < report.shards.size(); ++i) {
-    const ShardReport& shard = report.shards[i];
-    out.append(i > 0 ? ",{\"shard\":" : "{\"shard\":");
-    AppendUint64(&out, shard.shard.value);
-    AppendNumber(&out, "owner", shard.owner.value);
-    AppendNumber(&out, "applied", shard.applied.value);
-    AppendFlag(&out, "voting", shard.voting);
-    out.push_back('}');
-  }
-  out.append("]}");
-  return response;
-}
-
 }  // namespace paxledger

@@ -56,6 +56,11 @@ constexpr std::array kRoutes = {
     RouteSpec{RouteId::kReadLedger, "GET", "/v1/ledgers/{ledger}", Scope::kLedgersRead, {}},
     RouteSpec{RouteId::kAuditStatus, "GET", "/v1/audit/status", Scope::kAuditRead, {"indexes"}},
     RouteSpec{RouteId::kCluster, "GET", "/v1/cluster", Scope::kClusterRead, {}},
+    RouteSpec{RouteId::kClusterNodes, "GET", "/v1/cluster/nodes", Scope::kClusterRead, {}},
+    RouteSpec{RouteId::kPutClusterNode, "PUT", "/v1/cluster/nodes/{id}", Scope::kClusterWrite, {}},
+    RouteSpec{
+        RouteId::kReplaceClusterNode, "POST", "/v1/cluster/nodes/{id}/replace", Scope::kClusterWrite, {}},
+    RouteSpec{RouteId::kPutClusterShard, "PUT", "/v1/cluster/shards/{id}", Scope::kClusterWrite, {}},
     RouteSpec{RouteId::kLive, "GET", "/livez", Scope::kNone, {}},
     RouteSpec{RouteId::kReady, "GET", "/readyz", Scope::kNone, {}},
     RouteSpec{RouteId::kMetrics, "GET", "/metrics", Scope::kMetricsRead, {}},

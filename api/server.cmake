@@ -2,11 +2,13 @@
 add_library(api_core
   admission.cc
   auth.cc
+  cluster_wish.cc
   fields.cc
   json.cc
   parse.cc
   problem.cc
   render.cc
+  render_cluster.cc
   render_reports.cc
   render_results.cc
   router.cc
@@ -25,6 +27,7 @@ add_custom_command(
 add_library(api_server
   handlers.cc
   handlers_accounts.cc
+  handlers_cluster.cc
   handlers_reports.cc
   handlers_transfers.cc
   http_connection.cc

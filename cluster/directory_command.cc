@@ -110,7 +110,8 @@ DirectoryOutcome Change::operator()(const AddNode& add) {
     return same ? DirectoryOutcome::kDone : DirectoryOutcome::kNameTaken;
   }
   if (!HasRoom(add.data_centre)) return DirectoryOutcome::kFull;
-  GiveNumber(NodeEntry{.name = add.name,
+  GiveNumber(NodeEntry{.number = {},  // given below
+                       .name = add.name,
                        .data_centre = add.data_centre,
                        .peer_address = add.peer_address,
                        .https_address = add.https_address});

@@ -3,6 +3,7 @@ add_library(tools_core
   ledgerctl/arguments.cc
   ledgerctl/audit_quick.cc
   ledgerctl/batch_sender.cc
+  ledgerctl/cluster_view.cc
   ledgerctl/column_template.cc
   ledgerctl/connection.cc
   ledgerctl/csv.cc
@@ -19,6 +20,7 @@ target_link_libraries(tools_core PUBLIC api_client Boost::json absl::flat_hash_m
 add_executable(ledgerctl
   ledgerctl/account_command.cc
   ledgerctl/audit_command.cc
+  ledgerctl/cluster_command.cc
   ledgerctl/import_command.cc
   ledgerctl/main.cc
   ledgerctl/status_command.cc

@@ -17,6 +17,7 @@ constexpr int64_t kLearnEveryUs = 20'000;
 }  // namespace
 
 std::string Replica::State::HostName(ShardId shard) { return absl::StrCat("host/", shard.value); }
+std::string Replica::State::LeftName(ShardId shard) { return absl::StrCat("left/", shard.value); }
 
 std::vector<ShardId> Replica::State::Hosted() const {
   std::vector<ShardId> hosted;
@@ -78,6 +79,9 @@ void Replica::State::Drop(ShardId id, absl::AnyInvocable<void()> done) {
     return;
   }
   Check(!shard.log->member(), "a member of a shard is never dropped (consensus.md rule 16)");
+  // Rules 16 and 18: what it voted below is forgotten with its rows, so it never votes there again. The members above, which
+  // it is none of, are chosen in the log that it would have to read first.
+  LogIndex left_at = shard.log->configuration().since;
   shard.dropping = true;
   shard.log.reset();
   shard.barrier.reset();
@@ -89,10 +93,11 @@ void Replica::State::Drop(ShardId id, absl::AnyInvocable<void()> done) {
   shard.applied_not_durable.clear();
   shard.applied = shard.durable = LogIndex{};
   shard.wake_at_us = shard.learn_at_us = INT64_MAX;
-  shard.machine->Release([this, id, done = std::move(done)]() mutable {
+  shard.machine->Release([this, id, left_at, done = std::move(done)]() mutable {
     EngineBatch batch;
     LogStore::AddRemoval(id, batch);
     LogStore::AddNumber(HostName(id), kDropped, batch);
+    LogStore::AddNumber(LeftName(id), left_at.value, batch);
     ports.engine->Write(std::move(batch), Durability::kSync, [this, id, done = std::move(done)]() mutable {
       absl::Status reloaded = At(id).machine->Reload();
       Check(reloaded.ok(), "a shard without rows has none that could be damaged");

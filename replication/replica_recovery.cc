@@ -64,8 +64,11 @@ absl::Status Replica::State::RecoverShard(Shard& shard) {
   absl::StatusOr<RecoveredLog> log =
       store_.Recover(shard.id, shard.applied, options.genesis, Configuration{LogIndex{}, first});
   if (!log.ok()) return log.status();
+  absl::StatusOr<uint64_t> left_at = store_.ReadNumber(LeftName(shard.id));
+  if (!left_at.ok()) return left_at.status();
   shard.log = std::make_unique<ShardLog>(
-      ShardLogOptions{shard.id, options.self, incarnation, first, options.genesis}, *ports.random);
+      ShardLogOptions{shard.id, options.self, incarnation, first, options.genesis, LogIndex{*left_at}},
+      *ports.random);
   shard.barrier = std::make_unique<Barrier>(shard.id);
   shard.log->RestoreChosen(log->chosen, log->owner, log->digest, std::move(log->members));
   shard.durable = log->chosen;

@@ -134,6 +134,7 @@ class Replica::State {
   absl::StatusOr<bool> WasHosted(const Shard& shard) const;
   absl::Status RecoverShard(Shard& shard);
   static std::string HostName(ShardId shard);
+  static std::string LeftName(ShardId shard);
   absl::Status Replay(Shard& shard, LogIndex through);
   Moment Now() const;
   void UpdateClockOffset();

@@ -78,8 +78,8 @@ def check_operation(document, key, shared, operation, scope, query):
         yield f"{where}: asks a key"
     if scope != NO_SCOPE and scope not in operation.get("description", ""):
         yield f"{where}: the description does not name the scope {scope}"
-    if ("requestBody" in operation) != (method == "post"):
-        yield f"{where}: a POST has a body, a GET has none"
+    if ("requestBody" in operation) != (method in ("post", "put")):
+        yield f"{where}: a POST or PUT has a body, a GET has none"
     for status in operation["responses"]:
         if not re.fullmatch(r"[1-5](\d\d|XX)", str(status)):
             yield f"{where}: {status} is no status"

@@ -11,6 +11,8 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/strong_id.h"
+#include "cluster/cluster_report.h"
+#include "cluster/directory_command.h"
 #include "ledger/account.h"
 #include "ledger/outcome.h"
 #include "ledger/transfer.h"
@@ -127,6 +129,12 @@ class LedgerService {
                             absl::AnyInvocable<void(absl::StatusOr<AccountPage>)> done) = 0;
   /// `indexes`: per shard, an index whose digests are wanted; may be empty.
   virtual void Report(std::vector<LogIndex> indexes, absl::AnyInvocable<void(NodeReport)> done) = 0;
+  /// Who is in the cluster, and where its shards are.
+  virtual void ReadCluster(absl::AnyInvocable<void(ClusterReport)> done) = 0;
+  /// Has a change of the directory chosen. A refusal is success of this call.
+  /// Errors: kDeadlineExceeded  UNKNOWN: ask again with the same request
+  virtual void ChangeCluster(DirectoryCommand command, Deadline deadline,
+                             absl::AnyInvocable<void(absl::StatusOr<DirectoryResult>)> done) = 0;
   /// A quorum answers and every shard has caught up with what it knew when it started.
   virtual void Ready(absl::AnyInvocable<void(absl::Status)> done) = 0;
   virtual uint32_t shards() const = 0;

@@ -24,6 +24,7 @@ Task<void> Deliver(Task<T> task, absl::AnyInvocable<void(T)> done) {
 
 Node::Node(NodeOptions options, ReplicaPorts ports)
     : node_(std::move(options), ports),
+      cluster_(node_),
       settler_(node_),
       coordinator_(node_, settler_),
       opener_(node_),
@@ -45,7 +46,14 @@ Node::~Node() {
   node_.board().set_relay(nullptr);
 }
 
-absl::Status Node::Recover(absl::AnyInvocable<void()> ready) { return node_.Recover(std::move(ready)); }
+absl::Status Node::Recover(absl::AnyInvocable<void()> ready) {
+  if (absl::Status read = cluster_.Recover(); !read.ok()) return read;
+  return node_.Recover(
+      [this](ShardId shard, StateMachine& ledger) -> StateMachine& {
+        return cluster_.MachineOf(shard, ledger);
+      },
+      std::move(ready));
+}
 
 void Node::Start() {
   phase_ = Phase::kServing;
@@ -53,14 +61,13 @@ void Node::Start() {
     ++behind_;
     node_.tasks().Spawn(CatchUp(shard));
   }
+  cluster_.Start();
   node_.tasks().Spawn(settler_.Sweep());
 }
 
 void Node::OnMessage(ReplicaId from, AppMessage message) {
-  if (message.machine != static_cast<uint32_t>(MachineId::kTxn)) {
-    if (message_handler_) message_handler_(from, std::move(message));
-    return;
-  }
+  if (message.machine == static_cast<uint32_t>(MachineId::kCluster)) return cluster_.Handle(from, message);
+  if (message.machine != static_cast<uint32_t>(MachineId::kTxn)) return;
   for (NodeMessage& one : node_.mail().Open(message)) {
     if (auto* watch = std::get_if<WatchTry>(&one)) {
       host_.OnWatch(from, std::move(*watch));
@@ -101,6 +108,7 @@ Task<void> Node::DrainTask(absl::AnyInvocable<void()> done) {
     co_await SleepFor(*node_.ports().executor, kDrainLook);
   }
   settler_.Stop();
+  cluster_.Stop();
   node_.replica().HandOver();
   give_up_us = node_.now_us() + kHandOverTimeUs;
   while (!node_.replica().Idle() && node_.now_us() < give_up_us) {
@@ -221,6 +229,18 @@ ShardReport Node::ReportShard(ShardId shard, const std::vector<LogIndex>& indexe
   report.clearing = machine.Clearing();
   report.in_doubt = machine.in_doubt();
   return report;
+}
+
+void Node::ReadCluster(absl::AnyInvocable<void(ClusterReport)> done) {
+  node_.ports().executor->Post([this, done = std::move(done)]() mutable { done(cluster_.Report()); });
+}
+
+void Node::ChangeCluster(DirectoryCommand command, Deadline deadline,
+                         absl::AnyInvocable<void(absl::StatusOr<DirectoryResult>)> done) {
+  node_.ports().executor->Post([this, command = std::move(command), deadline,
+                                done = std::move(done)]() mutable {
+    node_.tasks().Spawn(Deliver(cluster_.registrar().Propose(std::move(command), deadline), std::move(done)));
+  });
 }
 
 void Node::Ready(absl::AnyInvocable<void(absl::Status)> done) {

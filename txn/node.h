@@ -11,6 +11,7 @@
 #include "txn/account_opener.h"
 #include "txn/coordinator.h"
 #include "txn/ledger_service.h"
+#include "txn/node_cluster.h"
 #include "txn/node_context.h"
 #include "txn/reader.h"
 #include "txn/settler.h"
@@ -46,10 +47,7 @@ class Node : public LedgerService {
   ShardMachine& machine(ShardId shard) { return node_.machine(shard); }
   /// A replica of the shard is here and has caught up.
   bool Hosts(ShardId shard) const { return node_.Hosts(shard); }
-  /// Messages between nodes that are for another machine than kTxn.
-  void set_message_handler(std::function<void(ReplicaId from, AppMessage message)> handler) {
-    message_handler_ = std::move(handler);
-  }
+  Registrar& registrar() { return cluster_.registrar(); }
 
   // LedgerService
   void OpenAccounts(std::vector<OpenAccountRequest> requests, Deadline deadline,
@@ -63,6 +61,9 @@ class Node : public LedgerService {
   void ListAccounts(std::string ledger, std::string prefix, std::string after, size_t limit, ReadMode mode,
                     Deadline deadline, absl::AnyInvocable<void(absl::StatusOr<AccountPage>)> done) override;
   void Report(std::vector<LogIndex> indexes, absl::AnyInvocable<void(NodeReport)> done) override;
+  void ReadCluster(absl::AnyInvocable<void(ClusterReport)> done) override;
+  void ChangeCluster(DirectoryCommand command, Deadline deadline,
+                     absl::AnyInvocable<void(absl::StatusOr<DirectoryResult>)> done) override;
   void Ready(absl::AnyInvocable<void(absl::Status)> done) override;
   uint32_t shards() const override { return node_.shards(); }
 
@@ -79,13 +80,13 @@ class Node : public LedgerService {
   size_t in_flight() const { return coordinator_.in_flight() + opener_.in_flight() + host_.running(); }
 
   NodeContext node_;
+  NodeCluster cluster_;
   Settler settler_;
   Coordinator coordinator_;
   AccountOpener opener_;
   Reader reader_;
   TransactionReader transaction_reader_;
   ShardHost host_;
-  std::function<void(ReplicaId, AppMessage)> message_handler_;
   Phase phase_ = Phase::kStarting;
   uint32_t behind_ = 0;  // shards that have not caught up since the start
 };

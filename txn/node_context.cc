@@ -78,15 +78,17 @@ std::unique_ptr<ShardMachine> NodeContext::MakeMachine(ShardId shard) {
   return std::make_unique<ShardMachine>(std::move(machine), *ports_.engine, board_);
 }
 
-absl::Status NodeContext::Recover(absl::AnyInvocable<void()> ready) {
+absl::Status NodeContext::Recover(Compose compose, absl::AnyInvocable<void()> ready) {
   // Which shards are hosted, the replica finds on its disk. The rows of the others are none.
   for (uint32_t shard = 0; shard < options_.shards; ++shard) {
     machines_[shard] = MakeMachine(ShardId{shard});
     absl::Status recovered = machines_[shard]->Recover();
     if (!recovered.ok()) return recovered;
   }
-  absl::Status recovered = replica_.Recover(
-      [this](ShardId shard) -> StateMachine& { return MachineFor(shard); }, std::move(ready));
+  absl::Status recovered =
+      replica_.Recover([this, compose = std::move(compose)](
+                           ShardId shard) -> StateMachine& { return compose(shard, MachineFor(shard)); },
+                       std::move(ready));
   if (!recovered.ok()) return recovered;
   for (uint32_t shard = 0; shard < options_.shards; ++shard) {
     serving_[shard] = replica_.Hosts(ShardId{shard}) ? 1 : 0;
@@ -97,7 +99,7 @@ absl::Status NodeContext::Recover(absl::AnyInvocable<void()> ready) {
   return absl::OkStatus();
 }
 
-StateMachine& NodeContext::MachineFor(ShardId shard) {
+ShardMachine& NodeContext::MachineFor(ShardId shard) {
   std::unique_ptr<ShardMachine>& machine = machines_[shard.value];
   if (!recovered_) return *machine;
   // Put here while the node runs: from nothing, for a replica that left has taken its rows along. What a task holds

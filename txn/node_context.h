@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/strong_id.h"
 #include "base/task.h"
+#include "cluster/directory.h"
 #include "replication/replica.h"
 #include "txn/command.h"
 #include "txn/node_mail.h"
@@ -29,7 +31,11 @@ struct NodeOptions {
   std::vector<ReplicaId> near;     // those of the own data centre
   uint32_t shards = 0;
   std::vector<std::vector<ReplicaId>> placement;  // see ReplicaOptions
-  Digest genesis;                                 // SHA-256 of the creation document
+  /// Of the creation document; no nodes: one in each data centre, called dc1, dc2, ...
+  Directory creation;
+  std::map<std::string, std::string> creation_addresses;  // by node name
+  Directory heard;                                        // before the node was made; version 0: nothing
+  Digest genesis;                                         // SHA-256 of the creation document
   uint32_t checkpoint_commands = 16384;
   size_t cached_accounts_max = 50'000;
 };
@@ -50,8 +56,10 @@ class NodeContext {
   const ReplicaPorts& ports() const { return ports_; }
   Replica& replica() { return replica_; }
   const Replica& replica() const { return replica_; }
+  /// What drives the log of a shard, given the machine of its ledger: that, or one that has others beside it.
+  using Compose = std::function<StateMachine&(ShardId, StateMachine& ledger)>;
   /// Reads what the disk holds. `ready` as Replica::Recover.
-  [[nodiscard]] absl::Status Recover(absl::AnyInvocable<void()> ready);
+  [[nodiscard]] absl::Status Recover(Compose compose, absl::AnyInvocable<void()> ready);
   /// Told, on the strand, of a shard whose replica was put here after the start: it must catch up.
   void set_hosted_handler(std::function<void(ShardId)> handler) { hosted_handler_ = std::move(handler); }
   /// The replica of `shard` here has caught up: from now on it serves.
@@ -103,7 +111,7 @@ class NodeContext {
 
  private:
   std::unique_ptr<ShardMachine> MakeMachine(ShardId shard);
-  StateMachine& MachineFor(ShardId shard);
+  ShardMachine& MachineFor(ShardId shard);
 
   NodeOptions options_;
   ReplicaPorts ports_;

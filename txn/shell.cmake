@@ -18,6 +18,7 @@ add_library(txn_shell
   account_opener.cc
   coordinator.cc
   node.cc
+  node_cluster.cc
   node_context.cc
   node_mail.cc
   reader.cc
@@ -29,4 +30,4 @@ add_library(txn_shell
   transaction_reader.cc
   vote_board.cc
   wakeup.cc)
-target_link_libraries(txn_shell PUBLIC txn_core txn_messages replication_driver)
+target_link_libraries(txn_shell PUBLIC txn_core txn_messages replication_driver cluster_shell)

@@ -14,6 +14,7 @@ ExitCode RunImport(const Words& words);
 ExitCode RunAccount(const Words& words);   // open, get, list
 ExitCode RunTransfer(const Words& words);  // post, get
 ExitCode RunStatus(const Words& words);
-ExitCode RunAudit(const Words& words);  // quick
+ExitCode RunCluster(const Words& words);  // status, add-node, drain, ...
+ExitCode RunAudit(const Words& words);    // quick
 
 }  // namespace paxledger

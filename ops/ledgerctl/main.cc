@@ -12,6 +12,7 @@ constexpr char kHelp[] = R"(ledgerctl: works on a PaxLedger cluster over its HTT
   ledgerctl account open|get|list
   ledgerctl transfer post|get
   ledgerctl status            the data centres: ready, quorum, lag, clock
+  ledgerctl cluster           nodes and shards: add, drain, replace, move, wait
   ledgerctl audit quick       are the books balanced, do all replicas agree?
 
 `ledgerctl COMMAND --help` explains the flags. All take --endpoints, --ca, --api-key-file, --ledger and --json.
@@ -39,6 +40,8 @@ int main(int argc, char** argv) {
     code = RunTransfer(words);
   } else if (command == "status") {
     code = RunStatus(words);
+  } else if (command == "cluster") {
+    code = RunCluster(words);
   } else if (command == "audit") {
     code = RunAudit(words);
   } else {

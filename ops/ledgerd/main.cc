@@ -19,11 +19,17 @@ constexpr char kHelp[] = R"(ledgerd - a node of a PaxLedger cluster
   ledgerd run --config FILE
       Runs a node until SIGTERM or SIGINT; then it finishes the requests in flight, hands its shards over and ends.
       FILE is JSON; its keys are described in cluster/node_config.proto. The log goes to standard error.
+      A node that joined the cluster later (ledgerctl cluster add-node) asks the others for its number first.
+
+  ledgerd rejoin --config FILE
+      Runs a node that lost its disk: starts with an empty data directory, asks the cluster for a new number under its
+      name, and goes on as `ledgerd run`; the others bring its shards back. Harmless where that was done already.
 
 Exit codes:
    0  done, or stopped by a signal
   64  wrong command line
   65  data that is damaged, or of a newer format than this program knows
+  68  a node that joins or rejoins reaches no other node of the cluster
   69  a port is taken, or its address is not of this machine
   70  refused by the peers: they know a newer process of this replica (was its disk emptied, or an old image restored?)
   71  the machine refused, for want of a permission, say
@@ -39,12 +45,13 @@ int Main(const std::vector<std::string>& words) {
     std::fputs(kHelp, stdout);
     return static_cast<int>(NodeExit::kOk);
   }
-  if (words.empty() || (words[0] != "init" && words[0] != "run")) {
-    std::fputs("usage: ledgerd init ... | ledgerd run --config FILE; see ledgerd --help\n", stderr);
+  if (words.empty() || (words[0] != "init" && words[0] != "run" && words[0] != "rejoin")) {
+    std::fputs("usage: ledgerd init ... | ledgerd run|rejoin --config FILE; see ledgerd --help\n", stderr);
     return static_cast<int>(NodeExit::kUsage);
   }
   std::vector<std::string> rest(words.begin() + 1, words.end());
-  return static_cast<int>(words[0] == "init" ? RunInit(rest) : RunNode(rest));
+  if (words[0] == "init") return static_cast<int>(RunInit(rest));
+  return static_cast<int>(RunNode(words[0] == "run" ? Entry::kRun : Entry::kRejoin, rest));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@ enum class NodeExit : int {
   kOk = 0,
   kUsage = 64,            // the command line
   kData = 65,             // data damaged, or of a newer format
+  kNoPeer = 68,           // a node that joins or rejoins reaches no other
   kPortTaken = 69,        // or an address that this machine does not have
   kRefusedByPeers = 70,   // they know a newer process of this replica
   kMachine = 71,          // the file system or another part of the machine refused

@@ -33,6 +33,10 @@ namespace {
 constexpr absl::Duration kDoorDrain = absl::Seconds(4);
 constexpr std::chrono::seconds kNodeDrain{4};
 
+// What an operator can do about data that cannot be run from.
+constexpr char kRejoinHint[] =
+    "; a node whose disk is lost comes back with an empty data directory: ledgerd rejoin --config FILE";
+
 uint64_t Seed() {
   std::random_device device;
   return (uint64_t{device()} << 32) | device();
@@ -84,6 +88,11 @@ NodeOptions NodeOptionsOf(const NodeSetup& setup) {
   options.self = setup.self.replica;
   options.members = MemberIds(setup.genesis);
   options.shards = setup.genesis.shards;
+  options.placement = CreationPlacement(setup.genesis);
+  options.creation = CreationDirectory(setup.genesis);
+  for (const Member& member : setup.genesis.members) {
+    options.creation_addresses[member.name] = member.peer_address;
+  }
   options.genesis = GenesisDigest(setup.genesis);
   return options;
 }
@@ -125,7 +134,8 @@ ApiServerOptions ApiOptionsOf(const NodeSetup& setup) {
 /// Members stand in the order in which they are made; what is later borrows from what is earlier.
 class NodeProcess::Parts {
  public:
-  explicit Parts(NodeSetup setup) : setup_(std::move(setup)), random_(Seed()), executor_(context_) {}
+  Parts(NodeSetup setup, Directory heard)
+      : setup_(std::move(setup)), heard_(std::move(heard)), random_(Seed()), executor_(context_) {}
 
   std::optional<Failure> Start();
   std::optional<Failure> failure() const;
@@ -140,6 +150,7 @@ class NodeProcess::Parts {
   void GiveUp(Failure failure);
 
   NodeSetup setup_;
+  Directory heard_;
   Random random_;
   SystemClock clock_;
   Metrics metrics_;
@@ -174,19 +185,29 @@ std::optional<Failure> NodeProcess::Parts::TakePorts() {
   if (!options.ok()) return FailureOf(options.status(), NodeExit::kConfiguration);
   options->on_rejected = [this](std::string reason) {
     // Marked on disk first: a supervisor that starts the process again and again would count its way past the peers.
-    node_->replica().Retire(
-        [this, reason] { GiveUp({NodeExit::kRefusedByPeers, absl::StrCat("refused by a peer: ", reason)}); });
+    node_->replica().Retire([this, reason] {
+      GiveUp({NodeExit::kRefusedByPeers, absl::StrCat("refused by a peer: ", reason, kRejoinHint)});
+    });
+  };
+  options->is_gone = [this](ReplicaId number) { return node_->registrar().IsGone(number); };
+  options->on_guest = [this](Guest guest, AppMessage message, std::function<void(AppMessage)> reply) {
+    node_->registrar().HandleGuest(
+        guest.name, message.bytes, [reply = std::move(reply)](const ClusterMessage& answer) {
+          reply(AppMessage{static_cast<uint32_t>(MachineId::kCluster), EncodeClusterMessage(answer)});
+        });
   };
   transport_ = std::make_unique<TlsTransport>(*std::move(options), context_, clock_, metrics_);
   if (absl::Status listening = transport_->Listen(); !listening.ok()) {
     return FailureOf(listening, NodeExit::kPortTaken);
   }
-  node_ = std::make_unique<Node>(NodeOptionsOf(setup_), ReplicaPorts{.clock = &clock_,
-                                                                     .executor = &executor_,
-                                                                     .random = &random_,
-                                                                     .engine = engine_.get(),
-                                                                     .transport = transport_.get(),
-                                                                     .metrics = &metrics_});
+  NodeOptions node_options = NodeOptionsOf(setup_);
+  node_options.heard = heard_;
+  node_ = std::make_unique<Node>(std::move(node_options), ReplicaPorts{.clock = &clock_,
+                                                                       .executor = &executor_,
+                                                                       .random = &random_,
+                                                                       .engine = engine_.get(),
+                                                                       .transport = transport_.get(),
+                                                                       .metrics = &metrics_});
   alarm_ = std::make_unique<ClockAlarm>(
       executor_, [this] { return node_->replica().ClockOffsetMicros(); }, metrics_);
   api_ = std::make_unique<ApiServer>(ApiOptionsOf(setup_), *node_, clock_, metrics_);
@@ -206,6 +227,9 @@ std::optional<Failure> NodeProcess::Parts::Recover() {
     alarm_->Start();
     started.set_value();
   });
+  if (absl::IsDataLoss(recovered)) {
+    return Failure{NodeExit::kData, absl::StrCat(recovered.message(), kRejoinHint)};
+  }
   if (!recovered.ok()) return FailureOf(recovered, NodeExit::kMachine);
   strand_ = std::thread([this] { context_.run(); });
   started.get_future().wait();
@@ -223,6 +247,7 @@ std::optional<Failure> NodeProcess::Parts::Start() {
   api_->Start();
   Log(LogLevel::kInfo, "ledgerd", "serving")
       .With("data_centre", setup_.self.data_centre)
+      .With("node", setup_.self.name)
       .With("replica", setup_.self.replica.value)
       .With("incarnation", node_->replica().incarnation().value)
       .With("cluster", setup_.genesis.cluster_id)
@@ -277,7 +302,8 @@ void NodeProcess::Parts::Stop() {
   engine_.reset();
 }
 
-NodeProcess::NodeProcess(NodeSetup setup) : parts_(std::make_unique<Parts>(std::move(setup))) {}
+NodeProcess::NodeProcess(NodeSetup setup, Directory heard)
+    : parts_(std::make_unique<Parts>(std::move(setup), std::move(heard))) {}
 NodeProcess::~NodeProcess() { Stop(); }
 std::optional<Failure> NodeProcess::Start() { return parts_->Start(); }
 std::optional<Failure> NodeProcess::failure() const { return parts_->failure(); }

@@ -20,7 +20,8 @@ struct Failure {
 /// Threads: one caller, which is none of those. The signals SIGTERM and SIGINT must be blocked in it.
 class NodeProcess {
  public:
-  explicit NodeProcess(NodeSetup setup);
+  /// `setup.self` has its number; `heard` is the directory that was heard on the way to it.
+  NodeProcess(NodeSetup setup, Directory heard);
   ~NodeProcess();
   NodeProcess(const NodeProcess&) = delete;
   NodeProcess& operator=(const NodeProcess&) = delete;

@@ -35,14 +35,21 @@ NodeExit Fail(const Failure& failure) {
   return failure.code;
 }
 
+NodeExit CodeOfEntry(const absl::Status& status) {
+  if (absl::IsUnavailable(status)) return NodeExit::kNoPeer;
+  if (absl::IsInvalidArgument(status) || absl::IsNotFound(status)) return NodeExit::kConfiguration;
+  if (absl::IsDataLoss(status) || absl::IsFailedPrecondition(status)) return NodeExit::kData;
+  return NodeExit::kMachine;
+}
+
 }  // namespace
 
-NodeExit RunNode(const std::vector<std::string>& words) {
+NodeExit RunNode(Entry entry, const std::vector<std::string>& words) {
+  const char* name = entry == Entry::kRun ? "run" : "rejoin";
   absl::StatusOr<Arguments> line = Arguments::Parse({{"config", "FILE", "", ""}}, words);
   if (!line.ok() || !line->Given("config") || !line->positional().empty()) {
-    std::fprintf(
-        stderr, "ledgerd run: %s\n",
-        line.ok() ? "usage: ledgerd run --config FILE" : std::string(line.status().message()).c_str());
+    std::fprintf(stderr, "ledgerd %s: %s\n", name,
+                 line.ok() ? "usage: --config FILE" : std::string(line.status().message()).c_str());
     return NodeExit::kUsage;
   }
   absl::StatusOr<NodeSetup> setup = LoadNodeSetup(line->Get("config"));
@@ -52,8 +59,11 @@ NodeExit RunNode(const std::vector<std::string>& words) {
   }
   SetLogLevel(setup->config.log_level);
 
+  absl::StatusOr<Directory> heard = FindIdentity(entry, *setup);
+  if (!heard.ok()) return Fail({CodeOfEntry(heard.status()), std::string(heard.status().message())});
+
   const sigset_t ends = BlockEndSignals();
-  NodeProcess node(*std::move(setup));
+  NodeProcess node(*std::move(setup), *std::move(heard));
   if (std::optional<Failure> failure = node.Start(); failure.has_value()) return Fail(*failure);
 
   int signal = 0;

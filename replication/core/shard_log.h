@@ -24,8 +24,9 @@ struct ShardLogOptions {
   ReplicaId self;
   Incarnation incarnation;  // durable before the log is made (consensus.md rule 1)
   std::vector<ReplicaId>
-      members;     // at index 0, sorted; without `self` it is a learner until an entry admits it
-  Digest genesis;  // digest of the value at index 0
+      members;            // at index 0, sorted; without `self` it is a learner until an entry admits it
+  Digest genesis;         // digest of the value at index 0
+  LogIndex silent_below;  // a replica here left at this index and dropped its records: it votes at none below
 };
 
 /// The time and its measures, an input of every step. Microseconds.
@@ -175,7 +176,10 @@ class ShardLog {
   bool member() const { return configuration_.Contains(options_.self); }
   /// A member that lost nothing and durably holds everything up to the entry that admitted it (rule 16): it votes, proposes
   /// and answers barriers.
-  bool may_vote() const { return voting_ && member() && !admitted_by_.has_value(); }
+  bool may_vote() const {
+    bool forgot = chosen_ < options_.silent_below && !Bug("consensus.dropped_votes_forgotten");
+    return voting_ && member() && !admitted_by_.has_value() && !forgot;
+  }
   /// The answer to a barrier: the highest index with a durable accepted or chosen value here (rule 9).
   LogIndex HighestDurable() const;
   /// The highest index that any member is known to have chosen or proposed.

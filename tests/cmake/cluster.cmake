@@ -1,5 +1,6 @@
 paxledger_test(cluster_test
-  SOURCES unit/clock_alarm_test.cc unit/cluster_directory_test.cc unit/cluster_documents_test.cc unit/log_test.cc
+  SOURCES unit/clock_alarm_test.cc unit/cluster_directory_test.cc unit/cluster_documents_test.cc
+          unit/cluster_mover_test.cc unit/log_test.cc
           ${CMAKE_SOURCE_DIR}/ops/ledgerd/clock_alarm.cc
   LIBS cluster_core base_log sim_world)
 

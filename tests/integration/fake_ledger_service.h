@@ -151,6 +151,27 @@ class FakeService : public LedgerService {
       done(std::move(report));
     });
   }
+  void ReadCluster(absl::AnyInvocable<void(ClusterReport)> done) override {
+    Post([done = std::move(done)]() mutable {
+      ClusterReport report;
+      report.cluster_id = "c-1";
+      report.data_centre = report.node = "dc1";
+      report.self = ReplicaId{1};
+      report.directory.nodes.push_back(
+          NodeEntry{.number = ReplicaId{1}, .name = "dc1", .data_centre = "dc1"});
+      report.shards.resize(2);
+      done(std::move(report));
+    });
+  }
+  void ChangeCluster(DirectoryCommand command, Deadline,
+                     absl::AnyInvocable<void(absl::StatusOr<DirectoryResult>)> done) override {
+    Post([command = std::move(command), done = std::move(done)]() mutable {
+      Directory directory;
+      directory.nodes.push_back(NodeEntry{.number = ReplicaId{1}, .name = "dc1", .data_centre = "dc1"});
+      directory.next_number = 2;
+      done(ApplyDirectoryCommand(command, 2, directory));
+    });
+  }
   void Ready(absl::AnyInvocable<void(absl::Status)> done) override {
     Post([this, done = std::move(done)]() mutable { done(ready_); });
   }

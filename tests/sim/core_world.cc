@@ -198,7 +198,8 @@ void CoreWorld::Restart(uint32_t replica) {
                           .self = members_[replica - 1],
                           .incarnation = Incarnation{node.incarnation},
                           .members = members_,
-                          .genesis = Sha256("genesis")};
+                          .genesis = Sha256("genesis"),
+                          .silent_below = {}};
   node.log = std::make_unique<ShardLog>(std::move(options), *node.random);
   uint64_t chosen = 0;
   for (const auto& [index, row] : node.disk) {

@@ -225,6 +225,7 @@ TEST(Problems, HaveTheStatusOfTheContract) {
                                                          {ApiCode::kRequestTimeout, 408},
                                                          {ApiCode::kAccountExistsWithOtherFields, 409},
                                                          {ApiCode::kIdempotencyConflict, 409},
+                                                         {ApiCode::kClusterChangeRefused, 409},
                                                          {ApiCode::kPreconditionFailed, 412},
                                                          {ApiCode::kBodyTooLarge, 413},
                                                          {ApiCode::kUnsupportedMediaType, 415},

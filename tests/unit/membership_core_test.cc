@@ -195,5 +195,27 @@ TEST_F(MembershipTest, ASnapshotMakesEverythingBelowChosenAndKeepsWhatStandsAbov
   EXPECT_EQ(ChosenAt(kThree), LogIndex{10}) << "an older one changes nothing";
 }
 
+TEST_F(MembershipTest, AReplicaThatDroppedItsRecordsVotesNowhereBelowWhereItLeft) {
+  ShardLogOptions options{ShardId{0}, kThree, Incarnation{2}, {kOne, kTwo, kThree}, Digest{}, LogIndex{2}};
+  logs_[kThree] = std::make_unique<ShardLog>(options, random_);
+  EXPECT_TRUE(logs_[kThree]->member()) << "by the creation document";
+  PaxosMessage prepare;
+  prepare.index = LogIndex{1};
+  prepare.mine.promised = Ballot::Of(1, kTwo);
+  Step(kThree, event::Received{kTwo, prepare});
+  EXPECT_TRUE(writes_[kThree].empty()) << "it may have promised something else before it forgot";
+  Propose(kOne, "first");
+  Settle(kThree);
+  Change(kOne, {LogIndex{0}, kThree, ReplicaId{}});
+  Settle(kThree);
+  Teach(kThree, kOne);
+  EXPECT_FALSE(logs_[kThree]->may_vote()) << "the log says that it left";
+  Change(kOne, {LogIndex{2}, ReplicaId{}, kThree});
+  Settle(kThree);
+  Teach(kThree, kOne);
+  while (!writes_[kThree].empty()) SyncOne(kThree);
+  EXPECT_TRUE(logs_[kThree]->may_vote()) << "it was admitted again, and holds everything up to there";
+}
+
 }  // namespace
 }  // namespace paxledger
