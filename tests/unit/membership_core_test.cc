@@ -27,7 +27,7 @@ class MembershipTest : public testing::Test {
 
   void Boot(ReplicaId id) {
     logs_[id] = std::make_unique<ShardLog>(
-        ShardLogOptions{ShardId{0}, id, Incarnation{1}, {kOne, kTwo, kThree}, Digest{}}, random_);
+        ShardLogOptions{ShardId{0}, id, Incarnation{1}, {kOne, kTwo, kThree}, Digest{}, {}}, random_);
   }
   void Step(ReplicaId id, const ShardLogEvent& event) {
     Effects effects = logs_[id]->Step(event, Moment{now_, now_, 0, 1000});

@@ -175,7 +175,8 @@ class OneLog : public testing::Test {
   Effects Step(const ShardLogEvent& event) { return log_.Step(event, Moment{now_, now_, 0, 1000}); }
   Random random_{1};
   int64_t now_ = 1'000'000;
-  ShardLog log_{ShardLogOptions{ShardId{0}, kOne, Incarnation{9}, {kOne, kTwo, kThree}, Digest{}}, random_};
+  ShardLog log_{ShardLogOptions{ShardId{0}, kOne, Incarnation{9}, {kOne, kTwo, kThree}, Digest{}, {}},
+                random_};
 };
 
 TEST_F(OneLog, AFirstWriteRevealsNothingBeforeItsPromiseIsDurable) {
