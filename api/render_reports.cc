@@ -46,9 +46,20 @@ void AppendDigests(std::string* out, const DigestsAtIndex& digests) {
 void AppendShard(std::string* out, const ShardReport& shard) {
   out->append("{\"shard\":");
   AppendUint64(out, shard.shard.value);
+  AppendFlag(out, "hosted", shard.hosted);
+  AppendNumber(out, "owner", shard.owner.value);
+  out->append(",\"members\":[");
+  for (size_t i = 0; i < shard.members.size(); ++i) {
+    if (i > 0) out->push_back(',');
+    AppendUint64(out, shard.members[i].value);
+  }
+  out->push_back(']');
+  if (!shard.hosted) {
+    out->push_back('}');
+    return;
+  }
   AppendNumber(out, "applied", shard.applied.value);
   AppendNumber(out, "highest_seen", shard.highest_seen.value);
-  AppendNumber(out, "owner", shard.owner.value);
   AppendFlag(out, "voting", shard.voting);
   AppendLogTime(out, "clock", shard.clock);
   AppendDigests(out, shard.digests);

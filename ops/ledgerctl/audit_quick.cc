@@ -34,6 +34,29 @@ void CheckBooks(const NodeStatus& node, AuditFindings* findings) {
   }
 }
 
+/// One status for each data centre, made of those of its nodes; those that failed stand as they are.
+std::vector<NodeStatus> ByDataCentre(const std::vector<NodeStatus>& nodes) {
+  std::vector<NodeStatus> merged;
+  for (const NodeStatus& node : nodes) {
+    const auto same = std::find_if(merged.begin(), merged.end(), [&](const NodeStatus& other) {
+      return node.failure.ok() && other.failure.ok() && other.data_centre == node.data_centre &&
+             other.cluster_id == node.cluster_id && other.shards.size() == node.shards.size();
+    });
+    if (same == merged.end()) {
+      merged.push_back(node);
+      continue;
+    }
+    same->has_quorum = same->has_quorum && node.has_quorum;
+    for (size_t i = 0; i < node.shards.size(); ++i) {
+      NodeStatus::Shard& known = same->shards[i];
+      const NodeStatus::Shard& told = node.shards[i];
+      // While it moves, two may host it.
+      if (told.hosted && (!known.hosted || known.applied < told.applied)) known = told;
+    }
+  }
+  return merged;
+}
+
 bool IsBehind(const NodeStatus::Shard& shard, const std::vector<NodeStatus>& nodes) {
   return std::any_of(nodes.begin(), nodes.end(), [&](const NodeStatus& other) {
     return shard.shard < other.shards.size() && other.shards[shard.shard].applied > shard.applied;
@@ -50,6 +73,7 @@ bool AtRest(const NodeStatus& node, const std::vector<NodeStatus>& nodes,
   if (same == before.end() || same->shards.size() != node.shards.size()) return false;
   for (size_t i = 0; i < node.shards.size(); ++i) {
     const NodeStatus::Shard& shard = node.shards[i];
+    if (!shard.hosted) return false;
     if (shard.applied != same->shards[i].applied || shard.highest_seen > shard.applied || shard.in_doubt > 0)
       return false;
     if (IsBehind(shard, nodes)) return false;
@@ -73,6 +97,8 @@ void CheckPairs(const NodeStatus& node, const std::vector<NodeStatus>& nodes,
     const auto& [shard, counterpart, asset] = key;
     const auto other = books.find({counterpart, shard, asset});
     if (other != books.end() && counterpart < shard) continue;  // judged from the other side
+    // Where the counterpart was not asked, that is said to be open.
+    if (counterpart < node.shards.size() && !node.shards[counterpart].hosted) continue;
     const Totals theirs = other == books.end() ? Totals{} : other->second;
     if (mine.credits_posted == theirs.debits_posted && mine.debits_posted == theirs.credits_posted) continue;
     unpaired.push_back(absl::StrCat(node.data_centre, " clearing ", shard, "-", counterpart, " ", asset, ": ",
@@ -96,6 +122,7 @@ uint64_t CommonIndex(const std::vector<const NodeStatus*>& nodes, size_t shard) 
   uint64_t lowest = UINT64_MAX;
   for (const NodeStatus* node : nodes) {
     const NodeStatus::Shard& s = node->shards[shard];
+    if (!s.hosted) continue;
     lowest = std::min(lowest, s.digests_at.has_value() ? s.digests_at->index : s.applied);
   }
   return lowest;
@@ -106,6 +133,11 @@ void CheckDigests(const std::vector<const NodeStatus*>& nodes, size_t shards, Au
     const uint64_t index = CommonIndex(nodes, s);
     const NodeStatus::Digests* first = nullptr;
     for (const NodeStatus* node : nodes) {
+      if (!node->shards[s].hosted) {
+        findings->open.push_back(
+            absl::StrCat(Place(*node, node->shards[s].shard), ": no node that hosts it was asked"));
+        continue;
+      }
       const NodeStatus::Digests* digests = DigestsAt(node->shards[s], index);
       if (digests == nullptr) {
         findings->open.push_back(absl::StrCat(Place(*node, node->shards[s].shard), ": digests at index ",
@@ -133,13 +165,17 @@ std::vector<uint64_t> LowestApplied(const std::vector<NodeStatus>& nodes) {
     if (!node.failure.ok()) continue;
     lowest.resize(std::max(lowest.size(), node.shards.size()), UINT64_MAX);
     for (const NodeStatus::Shard& shard : node.shards) {
-      lowest[shard.shard] = std::min(lowest[shard.shard], shard.applied);
+      if (shard.hosted) lowest[shard.shard] = std::min(lowest[shard.shard], shard.applied);
     }
   }
+  std::replace(lowest.begin(), lowest.end(), UINT64_MAX, uint64_t{0});
   return lowest;
 }
 
-AuditFindings JudgeStatuses(const std::vector<NodeStatus>& nodes, const std::vector<NodeStatus>& before) {
+AuditFindings JudgeStatuses(const std::vector<NodeStatus>& asked,
+                            const std::vector<NodeStatus>& asked_before) {
+  const std::vector<NodeStatus> nodes = ByDataCentre(asked);
+  const std::vector<NodeStatus> before = ByDataCentre(asked_before);
   AuditFindings findings;
   std::vector<const NodeStatus*> reached;
   for (const NodeStatus& node : nodes) {

@@ -21,9 +21,10 @@ struct AuditFindings {
   uint64_t in_doubt = 0;        // the most that any data centre sees
 };
 
-/// Per shard, the lowest index that any data centre has applied: all can tell their digests there.
+/// Per shard, the lowest index that any data centre has applied: all can tell their digests there. 0: nobody hosts it.
 std::vector<uint64_t> LowestApplied(const std::vector<NodeStatus>& nodes);
 
+/// Of several nodes of one data centre each tells the shards that it hosts; they are judged as one.
 /// Debits equal credits per shard and asset; clearing(s, r) pairs off with clearing(r, s) (transactions.md
 /// rule 16); digests at equal indexes are equal. `before` is the round before, empty in the first. Where
 /// nothing moved and nothing is in doubt since then, clearing accounts that do not pair off are a difference;

@@ -26,6 +26,7 @@ NodeStatus::Digests ReadDigests(const json::object& object, uint64_t index) {
 NodeStatus::Shard ReadShard(const json::object& object) {
   NodeStatus::Shard shard;
   shard.shard = static_cast<uint32_t>(JsonInteger(object, "shard"));
+  shard.hosted = !object.contains("hosted") || JsonTrue(object, "hosted");
   shard.applied = static_cast<uint64_t>(JsonInteger(object, "applied"));
   shard.highest_seen = static_cast<uint64_t>(JsonInteger(object, "highest_seen"));
   shard.owner = static_cast<uint64_t>(JsonInteger(object, "owner"));

@@ -14,7 +14,7 @@
 
 namespace paxledger {
 
-/// What a data centre says of itself at `GET /v1/audit/status`.
+/// What a node says of itself at `GET /v1/audit/status`.
 struct NodeStatus {
   struct Digests {
     uint64_t index = 0;
@@ -32,6 +32,7 @@ struct NodeStatus {
   };
   struct Shard {
     uint32_t shard = 0;
+    bool hosted = true;  // false: nothing but the owner is known of it here
     uint64_t applied = 0;
     uint64_t highest_seen = 0;
     uint64_t owner = 0;

@@ -43,6 +43,7 @@ std::vector<bool> ReadReady(Client& client) {
 uint64_t Lag(const NodeStatus& node, const std::vector<NodeStatus>& all) {
   uint64_t lag = 0;
   for (const NodeStatus::Shard& shard : node.shards) {
+    if (!shard.hosted) continue;
     uint64_t highest = shard.applied;
     for (const NodeStatus& other : all) {
       if (shard.shard < other.shards.size()) highest = std::max(highest, other.shards[shard.shard].applied);

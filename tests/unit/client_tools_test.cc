@@ -491,6 +491,31 @@ TEST(AuditQuick, JudgesTheOthersWhenADataCentreIsDown) {
   EXPECT_EQ(findings.digests_compared, 2U);
 }
 
+TEST(AuditQuick, JudgesTheNodesOfADataCentreAsOne) {
+  std::vector<NodeStatus> nodes;
+  for (uint32_t hosted : {0U, 1U}) {
+    NodeStatus node = Balanced("dc1", 7, 5);
+    node.endpoint += std::to_string(hosted);
+    node.shards[1 - hosted] = NodeStatus::Shard{};
+    node.shards[1 - hosted].shard = 1 - hosted;
+    node.shards[1 - hosted].hosted = false;
+    nodes.push_back(node);
+  }
+  nodes.push_back(Balanced("dc2", 7, 5));
+  EXPECT_THAT(LowestApplied(nodes), ElementsAre(7, 7));
+  AuditFindings findings = JudgeStatuses(nodes, nodes);
+  EXPECT_THAT(findings.differences, SizeIs(0));
+  EXPECT_THAT(findings.open, SizeIs(0));
+  EXPECT_EQ(findings.data_centres, 2U);
+  EXPECT_EQ(findings.digests_compared, 2U);
+  nodes[1].shards[1].clearing[0].totals.debits_posted = 4;
+  EXPECT_THAT(JudgeStatuses(nodes, nodes).differences, SizeIs(1)) << "pairs across the nodes";
+  nodes.erase(nodes.begin() + 1);
+  findings = JudgeStatuses(nodes, nodes);
+  EXPECT_THAT(findings.differences, SizeIs(0));
+  EXPECT_THAT(findings.open, ElementsAre("dc1 shard 1: no node that hosts it was asked"));
+}
+
 TEST(NodeStatus, ReadsTheAuditDocument) {
   const auto node = ParseNodeStatus(
       R"({"cluster_id":"c","data_centre":"dc1","has_quorum":true,"clock_offset_us":-12,"peers_up":[2,3],"shards":[)"
