@@ -1,6 +1,5 @@
 #include "txn/node_cluster.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,16 +8,13 @@
 namespace paxledger {
 namespace {
 
-/// As the options say, or the nodes that they name: those near in the own data centre, each other in one that bears its name.
+/// As the options say, or one node in each data centre, which bears its name.
 Directory CreationOf(const NodeOptions& options) {
   if (!options.creation.nodes.empty()) return options.creation;
   Directory directory;
   for (ReplicaId number : options.members) {
     std::string name = absl::StrCat("dc", number.value);
-    bool near = number == options.self ||
-                std::find(options.near.begin(), options.near.end(), number) != options.near.end();
-    std::string data_centre = near ? absl::StrCat("dc", options.self.value) : name;
-    directory.nodes.push_back(NodeEntry{.number = number, .name = name, .data_centre = data_centre});
+    directory.nodes.push_back(NodeEntry{.number = number, .name = name, .data_centre = name});
     directory.next_number = uint32_t{number.value} + 1;
   }
   return directory;

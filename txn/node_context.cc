@@ -95,7 +95,6 @@ absl::Status NodeContext::Recover(Compose compose, absl::AnyInvocable<void()> re
     if (serving_[shard] == 0) machines_[shard].reset();
   }
   recovered_ = true;
-  replica_.SetNodes(options_.members, options_.near);
   return absl::OkStatus();
 }
 

@@ -28,7 +28,6 @@ struct NodeOptions {
   std::string data_centre;
   ReplicaId self;
   std::vector<ReplicaId> members;  // all nodes of the creation document
-  std::vector<ReplicaId> near;     // those of the own data centre
   uint32_t shards = 0;
   std::vector<std::vector<ReplicaId>> placement;  // see ReplicaOptions
   /// Of the creation document; no nodes: one in each data centre, called dc1, dc2, ...

@@ -1,5 +1,7 @@
 #include "tests/sim/sim_cluster.h"
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -45,15 +47,23 @@ NodeOptions SimCluster::OptionsOf(uint32_t machine) const {
   for (uint32_t m = 1; m <= plan_.machines(); ++m)
     options.members.push_back(ReplicaId{static_cast<uint16_t>(m)});
   for (uint32_t m = 1; m <= plan_.machines(); ++m) {
-    if (plan_.DataCentreOf(m) == plan_.DataCentreOf(machine))
-      options.near.push_back(ReplicaId{static_cast<uint16_t>(m)});
+    NodeEntry& entry = options.creation.nodes.emplace_back();
+    entry.number = ReplicaId{static_cast<uint16_t>(m)};
+    entry.name = absl::StrCat("node", m);
+    entry.data_centre = absl::StrCat("dc", plan_.DataCentreOf(m));
   }
+  options.creation.next_number = plan_.machines() + 1;
   options.shards = plan_.shards;
   for (uint32_t shard = 0; shard < plan_.shards; ++shard) {
     std::vector<ReplicaId>& members = options.placement.emplace_back();
-    for (uint32_t dc = 1; dc <= plan_.data_centres; ++dc)
-      members.push_back(ReplicaId{static_cast<uint16_t>(plan_.HostIn(dc, shard))});
+    for (uint32_t dc = 1; dc <= plan_.data_centres; ++dc) {
+      uint32_t host = plan_.HostIn(dc, shard);
+      members.push_back(ReplicaId{static_cast<uint16_t>(host)});
+      options.creation.pins.push_back({ShardId{shard}, absl::StrCat("node", host)});
+    }
   }
+  std::sort(options.creation.pins.begin(), options.creation.pins.end(),
+            [](const Pin& a, const Pin& b) { return std::tie(a.shard, a.node) < std::tie(b.shard, b.node); });
   options.genesis = Sha256("simulated genesis");
   options.checkpoint_commands = plan_.checkpoint_commands;
   options.cached_accounts_max = plan_.cached_accounts;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/limits.h"
+#include "cluster/directory_command.h"
 #include "tests/unit/txn_shell_cluster.h"
 #include "txn/node_messages.h"
 #include "txn/placement.h"
@@ -190,6 +191,56 @@ TEST(TxnRemote, AHostThatStandsStillIsPassedOver) {
   EXPECT_LT(cluster.clock(1).MonotonicMicros() - began_us, 2'500'000);
   EXPECT_EQ(cluster.Balance(gateway, kAlice), 990);
   EXPECT_GT(cluster.Hits("txn.host_kept_waiting"), 0u);
+}
+
+/// Wishes, as an operator would, that `shard` be on `node`.
+void Pin(ShellCluster& cluster, ShardId shard, uint32_t node) {
+  std::string name = absl::StrCat("node", node);
+  std::optional<absl::StatusOr<DirectoryResult>> result;
+  cluster.node(2).ChangeCluster({absl::StrCat("pin-", shard.value, "-", node), 0, PinShard{shard, name}},
+                                cluster.In(2, absl::Seconds(5)),
+                                [&](absl::StatusOr<DirectoryResult> r) { result = std::move(r); });
+  ASSERT_TRUE(cluster.RunUntil([&] { return result.has_value(); }));
+  ASSERT_TRUE(result->ok()) << result->status();
+  ASSERT_EQ((*result)->outcome, DirectoryOutcome::kDone);
+}
+
+// A gateway becomes the host and the host a gateway, while every node takes payments.
+TEST(TxnRemote, AShardThatMovesServesAllTheWhile) {
+  for (ShardId shard : {ShardId{0}, ShardId{2}}) {
+    ShellCluster cluster(7, kTwo);
+    std::string payer = AccountOn(shard);
+    cluster.Fund(payer, 100'000);
+    cluster.Fund(kBob, 0);
+    uint32_t from = cluster.HostIn(1, shard);
+    uint32_t to = GatewayOf(cluster, shard);
+    Pin(cluster, shard, to);
+    int64_t paid = 0;
+    auto pay_everywhere = [&] {
+      for (uint32_t via = 1; via <= cluster.nodes(); ++via) {
+        std::string id = absl::StrCat("p-", ++paid);
+        EXPECT_EQ(cluster.Pay(via, id, payer, kBob, 1).state, TransactionState::kCommitted) << id;
+        EXPECT_EQ(cluster.Balance(via, kBob), paid);
+        EXPECT_TRUE(cluster.Pay(from, id, payer, kBob, 1).replayed) << id;
+      }
+    };
+    for (int turn = 0; turn < 300 && (!cluster.node(to).Hosts(shard) || cluster.node(from).Hosts(shard));
+         ++turn)
+      pay_everywhere();
+    EXPECT_TRUE(cluster.node(to).Hosts(shard));
+    EXPECT_FALSE(cluster.node(from).Hosts(shard));
+    pay_everywhere();
+    for (uint32_t id : {from, to}) {
+      cluster.Kill(id);
+      cluster.StartNode(id);
+      cluster.RunFor(absl::Seconds(2));
+    }
+    EXPECT_TRUE(cluster.node(to).Hosts(shard));
+    EXPECT_FALSE(cluster.node(from).Hosts(shard));
+    pay_everywhere();
+    Settle(cluster);
+    EXPECT_EQ(cluster.Balance(from, payer), 100'000 - paid);
+  }
 }
 
 TEST(TxnRemote, TheSweepOfOneDataCentreSettlesWhatAGatewayLeftBehind) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <source_location>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "txn/placement.h"
@@ -75,15 +76,24 @@ NodeOptions ShellCluster::OptionsOf(uint32_t id) const {
   options.self = ReplicaId{static_cast<uint16_t>(id)};
   for (uint16_t member = 1; member <= nodes(); ++member) {
     options.members.push_back(ReplicaId{member});
-    if (DataCentreOf(member) == DataCentreOf(id)) options.near.push_back(ReplicaId{member});
+    NodeEntry& entry = options.creation.nodes.emplace_back();
+    entry.number = ReplicaId{member};
+    entry.name = absl::StrCat("node", member);
+    entry.data_centre = absl::StrCat("dc", DataCentreOf(member));
   }
+  options.creation.next_number = nodes() + 1;
   options.shards = kShards;
   for (uint32_t shard = 0; shard < kShards; ++shard) {
     std::vector<ReplicaId>& hosts = options.placement.emplace_back();
-    for (uint32_t dc = 1; dc <= kDataCentres; ++dc)
-      hosts.push_back(ReplicaId{static_cast<uint16_t>(HostIn(dc, ShardId{shard}))});
+    for (uint32_t dc = 1; dc <= kDataCentres; ++dc) {
+      uint32_t host = HostIn(dc, ShardId{shard});
+      hosts.push_back(ReplicaId{static_cast<uint16_t>(host)});
+      options.creation.pins.push_back({ShardId{shard}, absl::StrCat("node", host)});
+    }
     std::sort(hosts.begin(), hosts.end());
   }
+  std::sort(options.creation.pins.begin(), options.creation.pins.end(),
+            [](const Pin& a, const Pin& b) { return std::tie(a.shard, a.node) < std::tie(b.shard, b.node); });
   options.genesis = Sha256("genesis");
   return options;
 }
