@@ -103,7 +103,7 @@ class Replica : public TransportListener {
   Configuration MembersOf(ShardId shard) const;
   /// Nodes to turn to for a shard, best first: those that are up, of the own data centre, its owner. Not this one.
   std::vector<ReplicaId> HostsOf(ShardId shard) const;
-  /// Everything up to there is durable at `replica`, as it last said.
+  /// Everything up to there is durable at `replica`, as it said in the last seconds; nullopt: it said nothing of the shard.
   std::optional<LogIndex> DurableAt(ShardId shard, ReplicaId replica) const;
   /// Hosts a learner of the shard from now on, also after a restart; where it is hosted already nothing happens.
   void Host(ShardId shard);

@@ -12,6 +12,7 @@ namespace paxledger {
 namespace {
 
 constexpr int64_t kNoticesEveryUs = 500'000;
+constexpr int64_t kHeardWithinUs = 4 * kNoticesEveryUs;
 constexpr int64_t kLearnEveryUs = 20'000;
 
 }  // namespace
@@ -59,7 +60,10 @@ std::optional<LogIndex> Replica::State::DurableAt(ShardId id, ReplicaId replica)
     return shard.log == nullptr ? std::nullopt : std::optional<LogIndex>(shard.durable);
   }
   auto it = shard.heard.durable.find(replica);
-  return it == shard.heard.durable.end() ? std::nullopt : std::optional<LogIndex>(it->second);
+  // Who holds a replica says so again and again; who gave it up does not.
+  int64_t since_us = ports.clock->MonotonicMicros() - kHeardWithinUs;
+  if (it == shard.heard.durable.end() || it->second.at_us < since_us) return std::nullopt;
+  return it->second.index;
 }
 
 void Replica::State::Host(ShardId id) {
@@ -178,7 +182,7 @@ void Replica::State::Handle(ReplicaId from, Notices& notices) {
   for (ShardNotice& notice : notices.shards) {
     if (notice.shard.value >= shards_.size()) continue;
     Shard& shard = At(notice.shard);
-    shard.heard.durable[from] = notice.durable;
+    shard.heard.durable[from] = {notice.durable, ports.clock->MonotonicMicros()};
     if (notice.members.since >= shard.heard.members.since) {
       shard.heard.members = std::move(notice.members);
       shard.heard.owner = notice.owner;

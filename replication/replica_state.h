@@ -89,9 +89,13 @@ class Replica::State {
   };
   /// What others said of a shard, at first what the creation document says.
   struct Heard {
+    struct Replica {
+      LogIndex index;  // everything up to there is durable
+      int64_t at_us = 0;
+    };
     Configuration members;
     Owner owner;
-    std::map<ReplicaId, LogIndex> durable;
+    std::map<ReplicaId, Replica> durable;
   };
   struct Shard {
     ShardId id;

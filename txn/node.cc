@@ -202,8 +202,8 @@ NodeReport Node::ReportNow(const std::vector<LogIndex>& indexes) {
   report.self = node_.options().self;
   report.has_quorum = node_.replica().HasQuorum();
   report.clock_offset_us = node_.replica().ClockOffsetMicros();
-  for (ReplicaId peer : node_.options().members) {
-    if (peer != report.self && node_.ports().transport->IsUp(peer)) report.peers_up.push_back(peer);
+  for (ReplicaId node : cluster_.registrar().Up()) {
+    if (node != report.self) report.peers_up.push_back(node);
   }
   for (uint32_t shard = 0; shard < node_.shards(); ++shard)
     report.shards.push_back(ReportShard(ShardId{shard}, indexes));

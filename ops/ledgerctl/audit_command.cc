@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cstdio>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,14 +61,17 @@ void PrintJson(const AuditFindings& findings, const std::vector<NodeStatus>& nod
   AppendList(&out, "differences", findings.differences);
   AppendList(&out, "open", findings.open);
   AppendList(&out, "unreachable", findings.unreachable);
+  std::map<std::string, uint64_t> applied;  // by data centre, over its nodes
+  for (const NodeStatus& node : nodes) {
+    if (node.failure.ok()) applied[node.data_centre] += node.applied_total();
+  }
   absl::StrAppend(&out, ",\"applied\":{");
   bool first = true;
-  for (const NodeStatus& node : nodes) {
-    if (!node.failure.ok()) continue;
+  for (const auto& [data_centre, entries] : applied) {
     absl::StrAppend(&out, first ? "" : ",");
     first = false;
-    AppendJsonString(&out, node.data_centre);
-    absl::StrAppend(&out, ":", node.applied_total());
+    AppendJsonString(&out, data_centre);
+    absl::StrAppend(&out, ":", entries);
   }
   std::printf("%s}}\n", out.c_str());
 }
@@ -79,7 +84,9 @@ void PrintTable(const AuditFindings& findings, const std::vector<NodeStatus>& no
   Table table({"data centre", "shards", "entries applied", "in doubt"});
   for (const NodeStatus& node : nodes) {
     if (!node.failure.ok()) continue;
-    table.Add({node.data_centre, absl::StrCat(node.shards.size()), Grouped(node.applied_total()),
+    const auto hosted = std::count_if(node.shards.begin(), node.shards.end(),
+                                      [](const NodeStatus::Shard& shard) { return shard.hosted; });
+    table.Add({node.data_centre, absl::StrCat(hosted), Grouped(node.applied_total()),
                Grouped(node.in_doubt_total())});
   }
   std::printf("%s\n", table.Render().c_str());

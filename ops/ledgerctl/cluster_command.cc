@@ -64,13 +64,15 @@ class Body {
     AppendJsonString(&out_, value);
     return *this;
   }
-  Body& True(std::string_view name) {
-    absl::StrAppend(&out_, out_.empty() ? "{" : ",", "\"", ToAbsl(name), "\":true");
-    return *this;
-  }
+  Body& True(std::string_view name) { return Add(name, "true"); }
+  Body& Empty(std::string_view name) { return Add(name, "\"\""); }
   std::string str() const { return out_.empty() ? "{}" : out_ + "}"; }
 
  private:
+  Body& Add(std::string_view name, std::string_view json) {
+    absl::StrAppend(&out_, out_.empty() ? "{" : ",", "\"", ToAbsl(name), "\":", ToAbsl(json));
+    return *this;
+  }
   std::string out_;
 };
 
@@ -234,12 +236,10 @@ ExitCode ClusterCommand::Pin(const std::string& shard) {
 }
 
 ExitCode ClusterCommand::Unpin(const std::string& shard) {
-  ClientRequest request{.method = HttpMethod::kPut,
-                        .target = absl::StrCat("/v1/cluster/shards/", UrlEncode(shard)),
-                        .body = "{\"unpin\":\"\"}",
-                        .timeout = kTimeout};
-  ClientAnswer answer = client_.Call(std::move(request));
-  if (absl::Status status = AnswerStatus(answer); !status.ok()) return ReportFailure(kName, status);
+  Body body;
+  body.Empty("unpin");  // whatever it is pinned to
+  ExitCode changed = Change(HttpMethod::kPut, absl::StrCat("/v1/cluster/shards/", UrlEncode(shard)), body);
+  if (changed != ExitCode::kOk) return changed;
   return Finish(absl::StrCat("shard ", shard, " goes where it hashes to"));
 }
 

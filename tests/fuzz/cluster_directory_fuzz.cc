@@ -1,9 +1,10 @@
-// Directories and their commands: what is accepted is encoded as it was, and can be carried out.
+// Directories, their commands and the messages that carry them: what is accepted is encoded as it was, and can be carried out.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "base/check.h"
+#include "cluster/cluster_message.h"
 #include "cluster/directory.h"
 #include "cluster/directory_command.h"
 
@@ -19,5 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     ApplyDirectoryCommand(*command, 12, changed);
     Check(DecodeDirectory(EncodeDirectory(changed)).ok(), "commands make sound directories");
   }
+  absl::StatusOr<ClusterMessage> message = DecodeClusterMessage(bytes);
+  if (message.ok()) Check(EncodeClusterMessage(*message) == bytes, "a message has one encoding");
   return 0;
 }

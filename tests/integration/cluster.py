@@ -53,20 +53,24 @@ def until(condition, seconds, what):
 
 
 class Cluster:
-    """Three data centres by default. Use as a context manager: it kills what it started and removes the folder."""
+    """Three data centres of one node each by default. Use as a context manager: it kills what it started and removes the
+    folder. `names`: of the data centres; from then on those of the nodes, which are the same where each has one."""
 
-    def __init__(self, names=("dc1", "dc2", "dc3"), shards=12):
-        self.names = list(names)
+    def __init__(self, names=("dc1", "dc2", "dc3"), shards=12, nodes_per_dc=1):
+        nodes = [""] if nodes_per_dc == 1 else [f"-{letter}" for letter in "abcdefgh"[:nodes_per_dc]]
+        self.data_centres = {dc + node: dc for dc in names for node in nodes}  # by name of the node
+        self.names = list(self.data_centres)
         self.folder = tempfile.mkdtemp(prefix="paxledger-")
         ports = free_ports(2 * len(self.names))
         self.https = dict(zip(self.names, ports))
         self.peers = dict(zip(self.names, ports[len(self.names):]))
         self.processes = {}
+        self.joined = []  # names of nodes that are in no creation document
         self.environment = {}  # by name: variables that are added to those of the process
         self.certificates = os.path.join(self.folder, "certificates")
         self.genesis = os.path.join(self.folder, "genesis.json")
-        self.run("ledgerd", "init", "--data-centres", ",".join(self.names), "--shards", str(shards), "--out",
-                 self.genesis, "--peers", ",".join(f"{n}=127.0.0.1:{self.peers[n]}" for n in self.names))
+        self.run("ledgerd", "init", "--data-centres", ",".join(names), "--nodes-per-dc", str(nodes_per_dc),
+                 "--shards", str(shards), "--out", self.genesis, "--peers", ",".join(f"{n}=127.0.0.1:{self.peers[n]}" for n in self.names))
         subprocess.run([os.path.join(ROOT, "ops", "certificates"), self.certificates, self.genesis], check=True)
         self.ca = os.path.join(self.certificates, "ca.pem")
         self.key_file = os.path.join(self.folder, "api-key")
@@ -102,7 +106,7 @@ class Cluster:
         pem = os.path.join(self.certificates, name)
         return {
             "genesis": self.genesis,
-            "data_centre": name,
+            "data_centre": self.data_centres[name],
             "data_dir": f"data-{name}",
             "https": {"listen": f"127.0.0.1:{self.https[name]}", "certificate": pem + ".pem", "private_key": pem + ".key"},
             "peers": {"certificate": pem + ".pem", "private_key": pem + ".key", "ca": self.ca},
@@ -124,16 +128,30 @@ class Cluster:
 
     def write_config(self, name, **changes):
         """Writes the configuration; `changes` replace its top-level keys."""
+        config = self.config(name)
+        if self.data_centres[name] != name:
+            config["node"] = name
+        if name in self.joined:
+            config["node"] = name
+            config["peers"]["listen"] = f"127.0.0.1:{self.peers[name]}"
         with open(self.config_path(name), "w", encoding="utf-8") as file:
-            json.dump({**self.config(name), **changes}, file)
+            json.dump({**config, **changes}, file)
+
+    def prepare(self, name, data_centre):
+        """What a node that is in no creation document needs, but its registration."""
+        self.data_centres[name] = data_centre
+        self.https[name], self.peers[name] = free_ports(2)
+        self.joined.append(name)
+        subprocess.run([os.path.join(ROOT, "ops", "certificates"), self.certificates, self.genesis, *self.joined], check=True)
+        self.write_config(name)
 
     # --- processes ---
 
-    def start(self, *names):
+    def start(self, *names, entry="run"):
         for name in names or self.names:
             with open(self.log_path(name), "ab") as log:
                 self.processes[name] = subprocess.Popen(
-                    [program("ledgerd"), "run", "--config", self.config_path(name)], stdin=subprocess.DEVNULL,
+                    [program("ledgerd"), entry, "--config", self.config_path(name)], stdin=subprocess.DEVNULL,
                     stdout=log, stderr=log, env={**os.environ, **self.environment.get(name, {})})
 
     def kill(self, name):

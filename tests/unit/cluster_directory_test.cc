@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "cluster/cluster_machine.h"
+#include "cluster/cluster_message.h"
 #include "cluster/directory.h"
 #include "cluster/directory_command.h"
 #include "cluster/placement.h"
@@ -233,6 +234,35 @@ TEST(Directory, GoldenBytesAndNothingUnsound) {
   unsound = clerk.directory;
   std::swap(unsound.nodes[0], unsound.nodes[1]);
   EXPECT_FALSE(DecodeDirectory(EncodeDirectory(unsound)).ok());
+}
+
+// --- messages between nodes ---
+
+std::vector<ClusterMessage> OneMessageOfEachKind() {
+  Clerk clerk;
+  clerk.Do(Fourth(), "add");
+  DirectoryResult result{DirectoryOutcome::kDone, ReplicaId{4}, 1};
+  return {HaveDirectory{7},
+          AskDirectory{},
+          DirectoryNews{clerk.directory},
+          ProposeCommand{9, {"r1", 0, PinShard{ShardId{1}, "dc1"}}},
+          CommandDone{9, result, clerk.directory},
+          CommandDone{9, std::nullopt, {}},
+          HostShard{ShardId{11}, 3}};
+}
+
+TEST(ClusterMessage, ReadsBackWhatItWroteAndNothingElse) {
+  for (const ClusterMessage& message : OneMessageOfEachKind()) {
+    std::string bytes = EncodeClusterMessage(message);
+    auto again = DecodeClusterMessage(bytes);
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(*again, message);
+    for (size_t i = 0; i < bytes.size(); ++i) EXPECT_FALSE(DecodeClusterMessage(bytes.substr(0, i)).ok());
+    EXPECT_FALSE(DecodeClusterMessage(bytes + "x").ok());
+  }
+  EXPECT_EQ(ToHex(EncodeClusterMessage(HaveDirectory{7})), "010107");
+  EXPECT_EQ(ToHex(EncodeClusterMessage(AskDirectory{})), "0102");
+  EXPECT_EQ(ToHex(EncodeClusterMessage(HostShard{ShardId{11}, 3})), "01060b00000003");
 }
 
 // --- the machine ---

@@ -7,6 +7,7 @@
 #include "absl/strings/str_replace.h"
 #include "cluster/genesis.h"
 #include "cluster/node_config.h"
+#include "cluster/node_identity.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -193,6 +194,24 @@ TEST_F(NodeConfigFile, ANodeThatJoinsStandsInNoCreationDocument) {
   EXPECT_EQ(setup->self, (Member{ReplicaId{0}, "dc4-a", "dc4", ""}));
   EXPECT_THAT(Error(absl::StrReplaceAll(joiner, {{"\"listen\": \"127.0.0.1:7204\", ", ""}})),
               HasSubstr("peers.listen"));
+}
+
+TEST_F(NodeConfigFile, AnIdentityIsReadBackAndADamagedOneIsFound) {
+  std::string data = folder_ + "/identity";
+  auto none = ReadNodeIdentity(data);
+  ASSERT_TRUE(none.ok() && !none->has_value()) << none.status();
+  for (NodeIdentity identity : {NodeIdentity{"00ff", "dc1-b", "", ReplicaId{9}},
+                                NodeIdentity{"00ff", "dc1-b", "wish", ReplicaId{0}}}) {
+    ASSERT_TRUE(WriteNodeIdentity(data, identity).ok());
+    auto read = ReadNodeIdentity(data);
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(*read, identity);
+  }
+  EXPECT_FALSE(HoldsDatabase(data));
+  Write("identity/NODE", "something else\n");
+  EXPECT_EQ(ReadNodeIdentity(data).status().code(), absl::StatusCode::kDataLoss);
+  Write("identity/NODE", "paxledger-node 1\ncluster 00ff\nname dc1-b\nnumber 70000\n");
+  EXPECT_EQ(ReadNodeIdentity(data).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(NodeConfigFile, ErrorsNameTheKey) {

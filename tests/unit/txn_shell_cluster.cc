@@ -28,22 +28,23 @@ sim::DiskProfile Disk() {
 
 }  // namespace
 
-ShellCluster::ShellCluster(uint64_t seed, uint32_t nodes_per_dc)
+ShellCluster::ShellCluster(uint64_t seed, uint32_t nodes_per_dc, Founders founders)
     : nodes_per_dc_(nodes_per_dc),
+      founders_(founders),
       marks_(seed),
       network_(scheduler_, Network(), kDataCentres * nodes_per_dc, seed),
       random_(seed) {
   Marks::Install(&marks_);
   for (uint32_t id = 1; id <= nodes(); ++id)
     machines_[id].clock = std::make_unique<sim::SimClock>(scheduler_);
-  for (uint32_t id = 1; id <= nodes(); ++id) StartNode(id);
+  for (uint32_t id = 1; id <= this->founders(); ++id) StartNode(id);
   bool ready = RunUntil([this] {
     size_t count = 0;
     for (auto& [id, machine] : machines_) {
-      machine.node->Ready([&count](absl::Status status) { count += status.ok() ? 1 : 0; });
+      if (machine.node != nullptr) machine.node->Ready([&count](absl::Status status) { count += status.ok() ? 1 : 0; });
     }
     RunFor(absl::Milliseconds(1));
-    return count == nodes();
+    return count == this->founders();
   });
   Check(ready, "fresh nodes become ready");
 }
@@ -69,11 +70,28 @@ ShardMachine& ShellCluster::MachineOf(ShardId shard) {
   CheckFailed("a host of the shard lives", std::source_location::current());
 }
 
-NodeOptions ShellCluster::OptionsOf(uint32_t id) const {
+NodeOptions ShellCluster::OptionsOf(uint32_t id) {
   NodeOptions options;
   options.cluster_id = "test";
   options.data_centre = absl::StrCat("dc", DataCentreOf(id));
   options.self = ReplicaId{static_cast<uint16_t>(id)};
+  options.shards = kShards;
+  options.genesis = Sha256("genesis");
+  if (founders_ == Founders::kOnePerDataCentre) {
+    for (uint16_t member = 1; member <= kDataCentres; ++member) {
+      options.members.push_back(ReplicaId{member});
+      std::string name = absl::StrCat("dc", member);
+      options.creation.nodes.push_back(
+          NodeEntry{.number = ReplicaId{member}, .name = name, .data_centre = name});
+    }
+    options.creation.next_number = kDataCentres + 1;
+    for (auto& [other, machine] : machines_) {
+      if (machine.node == nullptr) continue;
+      const Directory& known = machine.node->registrar().directory();
+      if (known.version > options.heard.version) options.heard = known;
+    }
+    return options;
+  }
   for (uint16_t member = 1; member <= nodes(); ++member) {
     options.members.push_back(ReplicaId{member});
     NodeEntry& entry = options.creation.nodes.emplace_back();
@@ -82,7 +100,6 @@ NodeOptions ShellCluster::OptionsOf(uint32_t id) const {
     entry.data_centre = absl::StrCat("dc", DataCentreOf(member));
   }
   options.creation.next_number = nodes() + 1;
-  options.shards = kShards;
   for (uint32_t shard = 0; shard < kShards; ++shard) {
     std::vector<ReplicaId>& hosts = options.placement.emplace_back();
     for (uint32_t dc = 1; dc <= kDataCentres; ++dc) {
@@ -94,7 +111,6 @@ NodeOptions ShellCluster::OptionsOf(uint32_t id) const {
   }
   std::sort(options.creation.pins.begin(), options.creation.pins.end(),
             [](const Pin& a, const Pin& b) { return std::tie(a.shard, a.node) < std::tie(b.shard, b.node); });
-  options.genesis = Sha256("genesis");
   return options;
 }
 

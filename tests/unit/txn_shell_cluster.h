@@ -24,7 +24,11 @@ class ShellCluster {
   static constexpr uint32_t kDataCentres = 3;
   static constexpr uint32_t kShards = 4;
 
-  explicit ShellCluster(uint64_t seed = 1, uint32_t nodes_per_dc = 1);
+  /// Who is in the cluster from the start: all; or nodes 1, 2 and 3, called dc1, dc2 and dc3, as a creation document would
+  /// have them, so that the directory decides who else comes and where replicas are. `StartNode` starts a later one with
+  /// what a living one knows.
+  enum class Founders : uint8_t { kAll, kOnePerDataCentre };
+  explicit ShellCluster(uint64_t seed = 1, uint32_t nodes_per_dc = 1, Founders founders = Founders::kAll);
   ~ShellCluster();
 
   uint32_t nodes() const { return kDataCentres * nodes_per_dc_; }
@@ -94,9 +98,11 @@ class ShellCluster {
     std::unique_ptr<Node> node;
   };
 
-  NodeOptions OptionsOf(uint32_t id) const;
+  NodeOptions OptionsOf(uint32_t id);
+  uint32_t founders() const { return founders_ == Founders::kAll ? nodes() : kDataCentres; }
 
   uint32_t nodes_per_dc_;
+  Founders founders_;
   Marks marks_;
   sim::Scheduler scheduler_;
   sim::SimNetwork network_;
