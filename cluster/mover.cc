@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
@@ -124,6 +125,10 @@ MoveStep NextStep(const Directory& directory, const ShardView& view) {
     if (std::holds_alternative<move::InPlace>(later)) later = brought;
   }
   if (joiners.empty() && !leavers.empty()) {
+    // The dead first: with one of the living gone before them those who stay might be no majority.
+    auto living = [&view](ReplicaId leaver) { return std::make_pair(view.up.contains(leaver), leaver); };
+    std::sort(leavers.begin(), leavers.end(),
+              [&](ReplicaId a, ReplicaId b) { return living(a) < living(b); });
     return Propose(view, {view.members.since, leavers.front(), ReplicaId{}});
   }
   // A member that holds nothing gave its replica up while it was admitted: it votes no more until it fetched all again.

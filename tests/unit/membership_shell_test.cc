@@ -17,7 +17,8 @@ constexpr ReplicaId kFour{4};
 /// Nodes dc1, dc2 and dc3 from the start, room for three more. Money goes round while things happen.
 class ClusterInChange : public ShellCluster {
  public:
-  explicit ClusterInChange(uint64_t seed = 1) : ShellCluster(seed, 2, Founders::kOnePerDataCentre), random_(seed) {
+  explicit ClusterInChange(uint64_t seed = 1)
+      : ShellCluster(seed, 2, Founders::kOnePerDataCentre), random_(seed) {
     for (uint32_t shard = 0; shard < kShards; ++shard) Fund(AccountOn(ShardId{shard}), 1'000);
   }
 
@@ -47,18 +48,25 @@ class ClusterInChange : public ShellCluster {
         ShardId shard{i};
         std::vector<ReplicaId> wanted = WantedMembers(directory, shard);
         if (node(id).replica().MembersOf(shard).members != wanted) return false;
-        bool is_wanted = std::binary_search(wanted.begin(), wanted.end(), ReplicaId{static_cast<uint16_t>(id)});
+        bool is_wanted =
+            std::binary_search(wanted.begin(), wanted.end(), ReplicaId{static_cast<uint16_t>(id)});
         if (node(id).replica().Hosts(shard) != is_wanted) return false;
       }
     }
     return true;
+  }
+  bool IsReady(uint32_t id) {
+    std::optional<absl::Status> ready;
+    node(id).Ready([&ready](absl::Status status) { ready = std::move(status); });
+    return RunUntil([&] { return ready.has_value(); }) && ready->ok();
   }
   void Pay(uint32_t via, int payments = 1) {
     for (int i = 0; i < payments; ++i) {
       std::string from = AccountOn(ShardId{static_cast<uint32_t>(random_.Below(kShards))});
       std::string to = AccountOn(ShardId{static_cast<uint32_t>(random_.Below(kShards))}, 0);
       if (from == to) continue;
-      TransactionResult paid = ShellCluster::Pay(via, absl::StrCat("pay-", ++payments_), from, to, 1, absl::Seconds(20));
+      TransactionResult paid =
+          ShellCluster::Pay(via, absl::StrCat("pay-", ++payments_), from, to, 1, absl::Seconds(20));
       EXPECT_THAT(paid.state, testing::AnyOf(TransactionState::kCommitted, TransactionState::kInDoubt));
     }
   }
@@ -85,13 +93,15 @@ TEST(Membership, ANewNodeGetsItsPartAndADrainedOneLosesAll) {
   for (uint32_t shard = 0; shard < ShellCluster::kShards; ++shard) {
     ASSERT_TRUE(cluster.Wish(3, PinShard{ShardId{shard}, "dc1-b"}).ok());
   }
-  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.InPlace() && cluster.node(1).replica().Hosted().empty(); }));
+  ASSERT_TRUE(
+      cluster.RunUntil([&] { return cluster.InPlace() && cluster.node(1).replica().Hosted().empty(); }));
   cluster.Pay(1, 5);
 
   absl::StatusOr<DirectoryResult> drained = cluster.Wish(1, SetNodeState{"dc1-b", NodeState::kDraining});
   ASSERT_TRUE(drained.ok()) << "through a node that holds no replica of shard 0";
   EXPECT_EQ(drained->outcome, DirectoryOutcome::kDone);
-  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.InPlace() && cluster.node(4).replica().Hosted().empty(); }));
+  ASSERT_TRUE(
+      cluster.RunUntil([&] { return cluster.InPlace() && cluster.node(4).replica().Hosted().empty(); }));
   cluster.Pay(3, 5);
   cluster.ExpectMoneyAndDigests(1);
 }
@@ -157,6 +167,7 @@ TEST(Membership, WhoWasAwayHearsOfTheNewestDirectory) {
   ASSERT_TRUE(cluster.Wish(2, PinShard{ShardId{1}, "dc1"}).ok());
   cluster.StartNode(3);
   EXPECT_TRUE(cluster.RunUntil([&] { return cluster.node(3).registrar().directory().version == 2; }));
+  cluster.RunFor(absl::Milliseconds(100));  // for its disk
   // All at once: what a node heard is on its disk.
   for (uint32_t id = 1; id <= 3; ++id) cluster.Kill(id);
   for (uint32_t id = 1; id <= 3; ++id) cluster.StartNode(id);
@@ -184,6 +195,7 @@ TEST(Membership, MovesEndThoughNodesCrashAllTheTime) {
       cluster.StartNode(victim);
     }
     ASSERT_TRUE(cluster.RunUntil([&] { return cluster.InPlace(); }));
+    ASSERT_TRUE(cluster.RunUntil([&] { return cluster.IsReady(4); })) << "it was started a moment ago";
     cluster.Pay(4, 3);
     cluster.ExpectMoneyAndDigests(3);
   }
