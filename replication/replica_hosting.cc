@@ -13,7 +13,8 @@ namespace {
 
 constexpr int64_t kNoticesEveryUs = 500'000;
 constexpr int64_t kHeardWithinUs = 4 * kNoticesEveryUs;
-constexpr int64_t kLearnEveryUs = 20'000;
+constexpr int64_t kLearnEveryUs = 20'000;     // where nothing followed
+constexpr int64_t kLearnAgainUs = 1'000'000;  // where nothing was answered
 
 }  // namespace
 
@@ -172,7 +173,7 @@ void Replica::State::SendNoticesToAll() {
 
 void Replica::State::TellOfChange(Shard& shard) {
   UpdateHealthOf(shard);
-  shard.learn_at_us = shard.log->member() ? INT64_MAX : ports.clock->MonotonicMicros();
+  LearnOrNot(shard);
   for (const auto& [peer, unused] : peers_) ports.transport->Send(peer, Notices{{NoticeOf(shard)}});
   ArmTimer();
 }
@@ -195,9 +196,14 @@ void Replica::State::Handle(ReplicaId from, Notices& notices) {
 
 // --- learners -------------------------------------------------------------------------------------------------------
 
-// A learner is told nothing by itself, so it asks one member after the other for what follows.
+void Replica::State::LearnOrNot(Shard& shard) {
+  shard.learn_at_us = shard.log->may_vote() ? INT64_MAX : ports.clock->MonotonicMicros();
+}
+
+// Who may not vote is told nothing by itself, so it asks one member after the other for what follows, one piece at a time.
 void Replica::State::Learn(Shard& shard, int64_t now_us) {
-  shard.learn_at_us = now_us + kLearnEveryUs;
+  shard.learn_at_us = shard.log->may_vote() ? INT64_MAX : now_us + kLearnAgainUs;
+  if (shard.log->may_vote()) return;
   std::vector<ReplicaId> hosts = HostsOf(shard.id);
   std::erase_if(hosts, [this](ReplicaId host) { return !ports.transport->IsUp(host); });
   if (hosts.empty()) return;
@@ -205,6 +211,16 @@ void Replica::State::Learn(Shard& shard, int64_t now_us) {
   LogIndex last{first.value + limits::kFetchEntriesMax - 1};
   ports.transport->Send(hosts[shard.learn_turn++ % hosts.size()], FetchRequest{shard.id, first, last});
   FlushSoon();
+}
+
+void Replica::State::LearnOn(Shard& shard, size_t entries) {
+  if (shard.learn_at_us == INT64_MAX) return;
+  int64_t now_us = ports.clock->MonotonicMicros();
+  if (entries > 0) {
+    Learn(shard, now_us);
+  } else {
+    shard.learn_at_us = now_us + kLearnEveryUs;
+  }
 }
 
 }  // namespace paxledger

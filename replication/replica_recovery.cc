@@ -73,6 +73,7 @@ absl::Status Replica::State::RecoverShard(Shard& shard) {
   shard.log->RestoreChosen(log->chosen, log->owner, log->digest, std::move(log->members));
   shard.durable = log->chosen;
   UpdateHealthOf(shard);
+  LearnOrNot(shard);
   for (RecoveredLog::Row& row : log->above) {
     shard.log->RestoreRecord(row.index, row.record, std::move(row.value));
   }

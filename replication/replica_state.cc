@@ -116,15 +116,16 @@ void Replica::State::Handle(ReplicaId from, FetchRequest& request) {
     bytes += (*value)->size();
     answer.entries.push_back({i, *std::move(value)});
   }
-  if (!answer.entries.empty()) ports.transport->Send(from, std::move(answer));
+  // Nothing follows: that is an answer too, so that a learner knows when to ask again.
+  ports.transport->Send(from, std::move(answer));
 }
 
 void Replica::State::Handle(ReplicaId, FetchAnswer& answer) {
   if (!ready_ || disk_.backlogged() || answer.shard.value >= shards_.size()) return;
   Shard& shard = At(answer.shard);
+  size_t entries = answer.entries.size();
   Step(shard, event::Learned{std::move(answer.entries)});
-  if (shard.learn_at_us != INT64_MAX)
-    Learn(shard, ports.clock->MonotonicMicros());  // the next piece, at once
+  if (shard.log != nullptr) LearnOn(shard, entries);
 }
 
 void Replica::State::Handle(ReplicaId from, BarrierRequest& request) {

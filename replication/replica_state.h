@@ -169,7 +169,9 @@ class Replica::State {
   void SendNotices(ReplicaId to);
   void SendNoticesToAll();
   void TellOfChange(Shard& shard);
+  void LearnOrNot(Shard& shard);
   void Learn(Shard& shard, int64_t now_us);
+  void LearnOn(Shard& shard, size_t entries);
   void Wake();
   void ArmTimer();
   void FailReadsOf(ShardId shard);

@@ -53,7 +53,7 @@ struct ChosenValue {
   SharedBytes value;
 };
 
-/// Chosen entries, contiguous from the `from` asked for; fewer than asked where bytes ran out or they are not known.
+/// Chosen entries, contiguous from the `from` asked for; fewer than asked, or none, where bytes ran out or they are not known.
 struct FetchAnswer {
   ShardId shard;
   std::vector<ChosenValue> entries;

@@ -41,7 +41,8 @@ ShellCluster::ShellCluster(uint64_t seed, uint32_t nodes_per_dc, Founders founde
   bool ready = RunUntil([this] {
     size_t count = 0;
     for (auto& [id, machine] : machines_) {
-      if (machine.node != nullptr) machine.node->Ready([&count](absl::Status status) { count += status.ok() ? 1 : 0; });
+      if (machine.node != nullptr)
+        machine.node->Ready([&count](absl::Status status) { count += status.ok() ? 1 : 0; });
     }
     RunFor(absl::Milliseconds(1));
     return count == this->founders();
