@@ -85,6 +85,12 @@ void LogStore::AddConfiguration(ShardId shard, const Configuration& members, Eng
 void LogStore::AddRemoval(ShardId shard, EngineBatch& batch) {
   batch.Add(EngineBatch::DeleteRange{Table::kLog, LogKey(shard, LogIndex{0}),
                                      LogKey(ShardId{shard.value + 1}, LogIndex{0})});
+  std::string begin, end;  // of the rows of its machine
+  AppendBigEndian32(&begin, shard.value);
+  AppendBigEndian32(&end, shard.value + 1);
+  for (Table table : {Table::kState, Table::kQueues, Table::kTables}) {
+    batch.Add(EngineBatch::DeleteRange{table, begin, end});
+  }
   batch.Add(EngineBatch::DeleteRange{Table::kMeta, MembersName(shard, LogIndex{0}), MembersEnd(shard)});
   AddChosenThrough(shard, LogIndex{0}, batch);
 }

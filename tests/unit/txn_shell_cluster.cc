@@ -86,6 +86,7 @@ NodeOptions ShellCluster::OptionsOf(uint32_t id) {
           NodeEntry{.number = ReplicaId{member}, .name = name, .data_centre = name});
     }
     options.creation.next_number = kDataCentres + 1;
+    options.checkpoint_commands = 4;  // so that a replica that leaves has rows of every kind
     for (auto& [other, machine] : machines_) {
       if (machine.node == nullptr) continue;
       const Directory& known = machine.node->registrar().directory();
