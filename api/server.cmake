@@ -23,14 +23,16 @@ add_custom_command(
           ${CMAKE_CURRENT_SOURCE_DIR}/openapi.yaml ${CMAKE_CURRENT_BINARY_DIR}/openapi_json.cc
   DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/openapi_to_cc.py ${CMAKE_CURRENT_SOURCE_DIR}/openapi.yaml)
 
-# The server. Beast and Asio are in http_connection.cc and server.cc alone.
-add_library(api_server
+# What the calls do, without sockets.
+add_library(api_handlers
   handlers.cc
   handlers_accounts.cc
   handlers_cluster.cc
   handlers_reports.cc
   handlers_transfers.cc
-  http_connection.cc
-  server.cc
   ${CMAKE_CURRENT_BINARY_DIR}/openapi_json.cc)
-target_link_libraries(api_server PUBLIC api_core PRIVATE Boost::headers OpenSSL::SSL Threads::Threads)
+target_link_libraries(api_handlers PUBLIC api_core)
+
+# The server. Beast and Asio are in http_connection.cc and server.cc alone.
+add_library(api_server http_connection.cc server.cc)
+target_link_libraries(api_server PUBLIC api_handlers PRIVATE Boost::headers OpenSSL::SSL Threads::Threads)

@@ -25,8 +25,10 @@ add_dependencies(sim_build_facts sim_build_facts_now)
 
 add_library(sim_world
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/barrier_probe.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/client_calls.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/faults.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/history.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/http_words.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/journal_fold.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/log_checker.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/order_graph.cc
@@ -34,19 +36,30 @@ add_library(sim_world
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/runner.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/scheduler.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/serializability.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/sim_api.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/sim_cluster.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/sim_engine.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/sim_network.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/summary.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/workload.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/world.cc)
-target_link_libraries(sim_world PUBLIC txn_shell api_core replication_codec sim_build_facts)
+target_link_libraries(sim_world PUBLIC txn_shell api_handlers replication_codec sim_build_facts)
 
 add_executable(ledger-sim ${CMAKE_CURRENT_SOURCE_DIR}/sim/main.cc)
 target_link_libraries(ledger-sim PRIVATE sim_world sim_core)
 # As ledgerd; a fifth of the simulator's time was glibc's allocator. The sanitizers bring their own.
 if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
   target_link_libraries(ledger-sim PRIVATE jemalloc)
+endif()
+
+# Two jobs in each, since integration tests run one at a time.
+if("integration" IN_LIST PAXLEDGER_LAYERS)
+  foreach(dcs 3 5)
+    add_test(NAME Simulator.FixedSeedsOf${dcs}DataCentres COMMAND ledger-sim --seeds 1..200 --dcs ${dcs} --jobs 2)
+    add_test(NAME Simulator.FreshSeedsOf${dcs}DataCentres COMMAND ledger-sim --fresh 200 --dcs ${dcs} --jobs 2)
+    set_tests_properties(Simulator.FixedSeedsOf${dcs}DataCentres Simulator.FreshSeedsOf${dcs}DataCentres
+      PROPERTIES LABELS integration TIMEOUT 600 PROCESSORS 2)
+  endforeach()
 endif()
 
 paxledger_test(sim_test LAYER integration

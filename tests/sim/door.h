@@ -22,9 +22,9 @@ class Door {
   Door(SimCluster& cluster, SimExecutor& strand, const Plan& plan, uint64_t seed)
       : cluster_(cluster), strand_(strand), plan_(plan), random_(seed) {}
 
-  /// `Send` starts the request on a node and gives its answer to the callback.
+  /// `Send` starts the request in a data centre and gives its answer to the callback.
   template <class Answer>
-  using Send = std::function<void(Node&, Deadline, absl::AnyInvocable<void(Answer)>)>;
+  using Send = std::function<void(SimCluster::Gate, Deadline, absl::AnyInvocable<void(Answer)>)>;
 
   /// Errors: kUnavailable       refused, nothing happened
   ///         kAborted           the connection broke: unknown
@@ -42,12 +42,15 @@ class Door {
       }
       breaks_[machine][call] = [done] { done.Set(absl::AbortedError("connection reset")); };
       Deadline deadline = DeadlineAfter(cluster_.clock(machine), absl::Microseconds(plan_.client_timeout_us));
-      send(*cluster_.node(machine), deadline,
-           [this, machine, call, answer_lost, back_us, done](Answer answer) mutable {
-             breaks_[machine].erase(call);
-             if (answer_lost) return;
-             Later(back_us, [done, answer = std::move(answer)]() mutable { done.Set(std::move(answer)); });
-           });
+      auto answered = [this, machine, call, answer_lost, back_us, done](Answer answer) mutable {
+        breaks_[machine].erase(call);
+        if (answer_lost) return;
+        Later(back_us, [done, kept = std::move(answer)]() mutable { done.Set(std::move(kept)); });
+      };
+      cluster_.Enter(machine,
+                     [send, deadline, answered = std::move(answered)](SimCluster::Gate gate) mutable {
+                       send(gate, deadline, std::move(answered));
+                     });
     });
     TimerId timer = strand_.After(absl::Microseconds(plan_.client_timeout_us + 500'000),
                                   [done] { done.Set(absl::DeadlineExceededError("no answer")); });

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <optional>
+#include <random>
 #include <string>
 #include <string_view>
 
@@ -20,7 +21,8 @@ namespace paxledger::sim {
 namespace {
 
 constexpr char kUsage[] =
-    "ledger-sim --seed N | --seeds A..B  runs whole clusters, one for each seed\n"
+    "ledger-sim --seed N | --seeds A..B | --fresh N  runs whole clusters, one for each seed; N that nobody "
+    "ran before\n"
     "  --dcs 3|5            data centres; drawn where it is left out\n"
     "  --nodes-per-dc 1..4  machines in each (1), of which one hosts each shard\n"
     "  --shards N           1..64; drawn where it is left out\n"
@@ -53,10 +55,20 @@ bool ReadSeeds(std::string_view text, RunOptions* run) {
          run->first_seed <= run->last_seed;
 }
 
+/// A range of `count` seeds that begins anywhere.
+bool DrawSeeds(std::string_view text, RunOptions* run) {
+  uint64_t count = 0;
+  if (!ReadNumber<uint64_t>(text, 1, 1'000'000'000, &count)) return false;
+  run->first_seed = 1 + std::random_device()() * uint64_t{1'000'000};
+  run->last_seed = run->first_seed + count - 1;
+  return true;
+}
+
 /// Reads the value of one argument; false: an unknown name, or a value that makes no sense.
 bool ReadArgument(std::string_view name, std::string_view value, Arguments* arguments) {
   SimOptions& sim = arguments->run.sim;
   if (name == "--seed" || name == "--seeds") return ReadSeeds(value, &arguments->run);
+  if (name == "--fresh") return DrawSeeds(value, &arguments->run);
   if (name == "--seconds") return ReadNumber<int64_t>(value, 1, 100'000, &sim.seconds);
   if (name == "--transfers") return ReadNumber<uint64_t>(value, 1, 1'000'000, &sim.transfers);
   if (name == "--nodes-per-dc") return ReadNumber<uint32_t>(value, 1, 4, &sim.nodes_per_data_centre);
@@ -94,6 +106,7 @@ std::optional<Arguments> Parse(int argc, char** argv) {
 }
 
 int RunAndReport(const Arguments& arguments, int argc, char** argv) {
+  absl::PrintF("seeds %d..%d\n", arguments.run.first_seed, arguments.run.last_seed);
   SimSummary summary = RunSeeds(arguments.run);
   absl::PrintF("%s", summary.Text());
   for (const FailedSeed& failed : summary.failed) absl::PrintF("replay: %s\n", failed.replay);

@@ -102,6 +102,8 @@ void DrawClients(Plan& plan, Random& random) {
   plan.accounts = 4 + static_cast<uint32_t>(random.Below(40));
   plan.hot_accounts = 1 + static_cast<uint32_t>(random.Below(3));
   plan.client_timeout_us = random.Between(300'000, 5'000'000);
+  constexpr uint32_t kHttpShares[] = {1000, 1000, 500, 0};
+  plan.http_per_thousand = kHttpShares[random.Below(4)];
   plan.reads_per_thousand = DrawRate(random, 80, 500);
   plan.dense_readers = random.Chance(1, 6) ? 2 + static_cast<uint32_t>(random.Below(3)) : 0;
   plan.dense_read_every_us = random.Between(5'000, 60'000);

@@ -76,6 +76,7 @@ struct Plan {
   uint32_t accounts = 24;
   uint32_t hot_accounts = 2;
   int64_t client_timeout_us = 2'000'000;
+  uint32_t http_per_thousand = 1000;  // requests that come as HTTP; the others are made of the node itself
   uint32_t answers_lost_per_thousand = 0;
   uint32_t reads_per_thousand = 200;
   /// Clients that do nothing but read the hot accounts, each read this long after the last one, anywhere.

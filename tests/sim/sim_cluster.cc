@@ -35,6 +35,7 @@ SimCluster::~SimCluster() {
 void SimCluster::Process::Die() {
   strand.Kill();
   probes.Abandon();
+  api.reset();
   node.reset();
   strand.Forget();
 }
@@ -86,6 +87,8 @@ void SimCluster::Boot(uint32_t number) {
   ports.metrics = &process->metrics;
   process->engine.on_failed_write = [this, number] { OnFailedWrite(number); };
   process->node = std::make_unique<Node>(OptionsOf(number), ports);
+  process->api = std::make_unique<SimApi>(*process->node, machine.clock, process->metrics, process->strand,
+                                          absl::StrCat("dc", plan_.DataCentreOf(number)), random_.Next());
   absl::Status recovered = process->node->Recover([this, process, number] {
     process->ready = true;
     process->transport.Listen(process->node->replica(), process->node->replica().incarnation());
@@ -187,6 +190,13 @@ Task<void> Barrier(Node& node, ShardId shard, Deadline deadline,
 }
 
 }  // namespace
+
+void SimCluster::Enter(uint32_t number, absl::AnyInvocable<void(Gate)> request) {
+  Check(serving(number), "a request comes to a process that serves");
+  Process* process = machines_[number].process.get();
+  process->strand.Take(
+      [process, request = std::move(request)]() mutable { request(Gate{*process->node, *process->api}); });
+}
 
 void SimCluster::AskBarrier(uint32_t number, ShardId shard, absl::Duration patience,
                             absl::AnyInvocable<void(absl::StatusOr<LogIndex>)> done) {

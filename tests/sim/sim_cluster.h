@@ -13,6 +13,7 @@
 #include "base/task.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/scheduler.h"
+#include "tests/sim/sim_api.h"
 #include "tests/sim/sim_engine.h"
 #include "tests/sim/sim_network.h"
 #include "txn/node.h"
@@ -32,6 +33,12 @@ class SimCluster {
   SimNetwork& network() { return network_; }
   uint32_t size() const { return static_cast<uint32_t>(machines_.size()) - 1; }
   uint32_t shards() const { return plan_.shards; }
+
+  /// What a request that has come in meets.
+  struct Gate {
+    Node& node;
+    SimApi& api;
+  };
 
   /// Machines are numbered from 1, as replicas are.
   void Boot(uint32_t machine);
@@ -67,6 +74,8 @@ class SimCluster {
   bool lost(uint32_t machine) const { return machine == lost_; }
   /// It serves, and what it holds must be what everybody holds.
   bool counts(uint32_t machine) const { return serving(machine) && !lost(machine); }
+  /// Runs `request` on the strand of a machine that serves, when it comes to it.
+  void Enter(uint32_t machine, absl::AnyInvocable<void(Gate)> request);
   /// A read barrier on the strand of a machine that serves; `done` is not called where the process dies before.
   void AskBarrier(uint32_t machine, ShardId shard, absl::Duration patience,
                   absl::AnyInvocable<void(absl::StatusOr<LogIndex>)> done);
@@ -88,6 +97,7 @@ class SimCluster {
     SimTransport transport;
     Metrics metrics;
     std::unique_ptr<Node> node;
+    std::unique_ptr<SimApi> api;
     TaskGroup probes;
     bool ready = false;
     /// Nothing of it runs any more.

@@ -35,6 +35,7 @@ void SetCounts(const std::map<std::string, uint64_t>& counts, SimReport* report)
     return at == counts.end() ? 0 : at->second;
   };
   report->requests = of("requests");
+  report->http_requests = of("HTTP requests");
   report->transfers = of("transfers");
   report->committed = of("committed");
   report->refused = of("refused");

@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "base/task.h"
 #include "tests/sim/amounts.h"
-#include "tests/sim/door.h"
+#include "tests/sim/client_calls.h"
 #include "tests/sim/history.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/sim_cluster.h"
@@ -20,7 +20,7 @@ namespace paxledger::sim {
 /// Owns:    the clients' tasks.
 class Workload {
  public:
-  Workload(SimCluster& cluster, const Plan& plan, History& history, uint64_t seed);
+  Workload(SimCluster& cluster, const Plan& plan, History& history, ClientCalls::Fail fail, uint64_t seed);
   ~Workload();
 
   /// Opens the accounts and puts money on them; `ready()` when done. Nothing fails meanwhile.
@@ -37,8 +37,9 @@ class Workload {
   /// A barrier on every shard of the data centre, as an operator's listing makes one; then `looked()` counts up.
   void Look(uint32_t machine);
   uint64_t looked() const { return looked_; }
-  void OnDeath(uint32_t machine) { door_.OnDeath(machine); }
+  void OnDeath(uint32_t machine) { calls_.OnDeath(machine); }
   uint64_t requests() const { return requests_; }
+  uint64_t http_requests() const { return calls_.http_requests(); }
   /// Told of each request to change something. True: the client dies with its gateway.
   std::function<bool(uint32_t machine)> on_request = [](uint32_t) { return false; };
 
@@ -72,7 +73,7 @@ class Workload {
   History& history_;
   Random random_;
   SimExecutor strand_;
-  Door door_;
+  ClientCalls calls_;
   TaskGroup tasks_;
   std::vector<OpenAccountRequest> accounts_;
   bool ready_ = false;

@@ -44,7 +44,8 @@ class World {
         cluster_(plan_, random.Next()),
         checker_(cluster_, [this](std::string what) { Fail(std::move(what)); }),
         history_(cluster_, [this](std::string what) { Fail(std::move(what)); }),
-        workload_(cluster_, plan_, history_, random.Next()),
+        workload_(
+            cluster_, plan_, history_, [this](std::string what) { Fail(std::move(what)); }, random.Next()),
         faults_(cluster_, plan_, random.Next()),
         barriers_(
             cluster_, checker_, [this](std::string what) { Fail(std::move(what)); }, random.Next()),
@@ -197,6 +198,7 @@ class World {
     report.hash = cluster_.scheduler().trace().hash();
     report.events = cluster_.scheduler().delivered();
     report.requests = workload_.requests();
+    report.http_requests = workload_.http_requests();
     report.transfers = workload_.transfers();
     report.barriers = barriers_.answered();
     report.committed = history_.committed();

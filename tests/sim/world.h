@@ -14,8 +14,9 @@ struct SimReport {
   uint64_t hash = 0;  // of everything that happened
   uint64_t events = 0;
   uint64_t requests = 0;
-  uint64_t transfers = 0;  // begun under faults
-  uint64_t barriers = 0;   // asked for directly, and answered
+  uint64_t http_requests = 0;  // of these and of the reads, those that came as HTTP
+  uint64_t transfers = 0;      // begun under faults
+  uint64_t barriers = 0;       // asked for directly, and answered
   uint64_t committed = 0;
   uint64_t refused = 0;
   uint64_t conflicts = 0;
