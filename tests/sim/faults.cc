@@ -16,6 +16,7 @@ void Faults::Start() {
   Every(plan_.full_disk_every_us, "full disk", &Faults::FullDisk);
   Every(plan_.failing_write_every_us, "failing write", &Faults::FailingWrite);
   Every(plan_.hand_over_every_us, "hand-over", &Faults::HandOver);
+  Every(plan_.move_every_us, "shard moved", &Faults::MoveShard);
   Every(plan_.planned_restart_every_us, "planned restart", &Faults::PlannedRestart);
   if (plan_.clock_skew_us_max > 0) {
     for (uint32_t m = 1; m <= cluster_.size(); ++m) {
@@ -155,6 +156,13 @@ void Faults::FailingWrite() { cluster_.disk(AnyMachine()).trouble().next_write_f
 void Faults::HandOver() {
   uint32_t machine = AnyMachine();
   if (cluster_.serving(machine)) cluster_.HandOver(machine);
+}
+
+void Faults::MoveShard() {
+  uint32_t via = AnyMachine();
+  ShardId shard{static_cast<uint32_t>(random_.Below(cluster_.shards()))};
+  uint32_t to = AnyMachine();
+  if (cluster_.serving(via)) cluster_.Move(via, shard, to);
 }
 
 void Faults::PlannedRestart() {

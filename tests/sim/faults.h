@@ -41,6 +41,7 @@ class Faults {
   void FullDisk();
   void FailingWrite();
   void HandOver();
+  void MoveShard();
   void PlannedRestart();
   void LoseMachine();
   void TakeImage();

@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "base/bytes.h"
+#include "base/log.h"
 #include "tests/sim/build_facts.h"
 #include "tests/sim/core_commands.h"
 #include "tests/sim/runner.h"
@@ -143,5 +144,7 @@ int main(int argc, char** argv) {
     std::fputs(paxledger::sim::kUsage, stderr);
     return 2;
   }
+  bool verbose = arguments->run.verbosity == paxledger::sim::Verbosity::kEveryEvent;
+  if (!verbose) paxledger::SetLogLevel(paxledger::LogLevel::kError);
   return paxledger::sim::RunAndReport(*arguments, argc, argv);
 }

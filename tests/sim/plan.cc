@@ -202,6 +202,7 @@ Plan DrawPlan(const SimOptions& options, Random& random) {
       plan.disk.misdirected_per_million = DrawRate(random, 50, 2'000);
       break;
   }
+  if (plan.nodes_per_data_centre > 1) plan.move_every_us = DrawInterval(random, 60, 1, 10);
   if (options.shards != 0) plan.shards = options.shards;
   return plan;
 }
@@ -225,6 +226,7 @@ std::string Plan::Describe() const {
   every(full_disk_every_us, "full disk");
   every(failing_write_every_us, "failing write");
   every(hand_over_every_us, "hand-over");
+  every(move_every_us, "shard moved");
   every(planned_restart_every_us, "planned restart");
   every(rot_every_us, "rot");
   if (gateway_dies_per_thousand > 0)

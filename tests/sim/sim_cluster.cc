@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "cluster/placement.h"
 
 namespace paxledger::sim {
 
@@ -157,6 +158,36 @@ void SimCluster::HandOver(uint32_t number) {
   scheduler_.Note(EventKind::kFault, number, 0, "hands over");
   Process* process = machines_[number].process.get();
   process->strand.Take([process] { process->node->replica().HandOver(); });
+}
+
+void SimCluster::Move(uint32_t via, ShardId shard, uint32_t to) {
+  Check(serving(via), "an operator speaks to a process that serves");
+  scheduler_.Note(EventKind::kFault, via, 0, "has a shard moved: shard, to", shard.value, to);
+  Process* process = machines_[via].process.get();
+  DirectoryCommand wish{.request = absl::StrCat("move-", ++wishes_),
+                        .if_version = 0,
+                        .change = PinShard{shard, absl::StrCat("node", to)}};
+  Deadline deadline = DeadlineAfter(clock(via), absl::Seconds(5));
+  process->strand.Take([process, deadline, wish = std::move(wish)]() mutable {
+    process->node->ChangeCluster(std::move(wish), deadline, [](absl::StatusOr<DirectoryResult>) {});
+  });
+}
+
+bool SimCluster::InPlace() {
+  for (uint32_t machine = 1; machine <= size(); ++machine) {
+    if (!counts(machine)) continue;
+    const Directory& directory = node(machine)->registrar().directory();
+    for (uint32_t i = 0; i < shards(); ++i) {
+      ShardId shard{i};
+      std::vector<ReplicaId> wanted = WantedMembers(directory, shard);
+      if (std::any_of(wanted.begin(), wanted.end(), [this](ReplicaId id) { return !counts(id.value); }))
+        continue;
+      if (node(machine)->replica().MembersOf(shard).members != wanted) return false;
+      ReplicaId self{static_cast<uint16_t>(machine)};
+      if (hosts(machine, shard) != std::binary_search(wanted.begin(), wanted.end(), self)) return false;
+    }
+  }
+  return true;
 }
 
 void SimCluster::Drain(uint32_t number) {

@@ -49,6 +49,9 @@ class SimCluster {
 
   /// A process runs on the machine that hosts a replica of the shard.
   bool hosts(uint32_t machine, ShardId shard);
+  /// Everybody that counts sees every shard where the directory wants it, and holds what is his and nothing else. A shard that is
+  /// wanted on the lost machine goes nowhere.
+  bool InPlace();
   /// Null: no process runs.
   Node* node(uint32_t machine);
   /// It accepts requests: it has recovered and its incarnation is durable.
@@ -67,6 +70,7 @@ class SimCluster {
   }
   /// An operator's acts, on the strand of a machine that serves. A drained process ends by itself.
   void HandOver(uint32_t machine);
+  void Move(uint32_t via, ShardId shard, uint32_t to);
   void Drain(uint32_t machine);
   /// From here on nothing is expected of the machine: its data centre is dead, or its disk has lost something. It must do no
   /// harm, and the others settle without it.
@@ -122,6 +126,7 @@ class SimCluster {
   SimNetwork network_;
   std::vector<Machine> machines_;  // [0] is unused
   std::vector<std::unique_ptr<Process>> dead_;
+  uint64_t wishes_ = 0;
   uint32_t lost_ = 0;                                            // none
   std::map<std::pair<uint32_t, uint32_t>, uint64_t> lives_met_;  // by machine and peer
 };

@@ -132,6 +132,8 @@ class World {
     RunUntil(
         kSettleUsMax, [this] { return workload_.finished(); }, "a client was not told an outcome in time");
     RunUntil(kSettleUsMax, [this] { return NothingInDoubt(); }, "a transaction stays in doubt");
+    RunUntil(
+        kSettleUsMax, [this] { return cluster_.InPlace(); }, "a shard does not come to where it is wanted");
     for (uint32_t machine = 1; machine <= cluster_.size(); ++machine) {
       if (cluster_.counts(machine)) workload_.Look(machine);
     }
