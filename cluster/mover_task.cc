@@ -57,7 +57,7 @@ void MoverTask::Look() {
   for (ShardId shard : replica_.Hosted()) {
     ShardView view = ViewOf(shard);
     if (!view.members.Contains(self_)) {
-      if (MayDrop(registrar_.directory(), view, self_)) {
+      if (replica_.MayDrop(shard) && MayDrop(registrar_.directory(), view, self_)) {
         Log(LogLevel::kInfo, "mover", "a replica is given up: the shard has other members")
             .With("shard", shard.value);
         replica_.Drop(shard, [] {});

@@ -36,6 +36,7 @@ std::optional<LogIndex> Replica::DurableAt(ShardId shard, ReplicaId replica) con
   return state_->DurableAt(shard, replica);
 }
 void Replica::Host(ShardId shard) { state_->Host(shard); }
+bool Replica::MayDrop(ShardId shard) const { return state_->MayDrop(shard); }
 void Replica::Drop(ShardId shard, absl::AnyInvocable<void()> done) { state_->Drop(shard, std::move(done)); }
 absl::Status Replica::ChangeMembers(ShardId shard, const MembershipChange& change) {
   return state_->ChangeMembers(shard, change);

@@ -53,7 +53,8 @@ struct ShardStatus {
   Owner owner;            // of the next index
   Configuration members;  // in force for the next index
   bool hosted = false;
-  bool voting = true;  // false: lost data was noticed (consensus.md rule 18)
+  bool voting = true;     // false: lost data was noticed (consensus.md rule 18)
+  LogIndex silent_below;  // it left there once and dropped its records: it votes at none below
 };
 
 /// The driver of a node's shards: feeds events to the pure core, carries out its effects in their order, routes commands
@@ -107,6 +108,8 @@ class Replica : public TransportListener {
   std::optional<LogIndex> DurableAt(ShardId shard, ReplicaId replica) const;
   /// Hosts a learner of the shard from now on, also after a restart; where it is hosted already nothing happens.
   void Host(ShardId shard);
+  /// Its own log says so. A replica that has not got as far may be a member there that the others know to have left.
+  bool MayDrop(ShardId shard) const;
   /// Removes the replica of a shard that this node is no member of, with all its rows; `done` when they are gone, durably.
   /// The caller has seen that a majority of the members durably holds everything up to the change (consensus.md rule 16).
   void Drop(ShardId shard, absl::AnyInvocable<void()> done);

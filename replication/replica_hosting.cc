@@ -77,16 +77,22 @@ void Replica::State::Host(ShardId id) {
   FlushSoon();
 }
 
+bool Replica::State::MayDrop(ShardId id) const {
+  const Shard& shard = At(id);
+  return shard.log != nullptr && !shard.dropping && !shard.log->member();
+}
+
 void Replica::State::Drop(ShardId id, absl::AnyInvocable<void()> done) {
   Shard& shard = At(id);
   if (shard.log == nullptr || shard.dropping) {
     ports.executor->Post(std::move(done));
     return;
   }
-  Check(!shard.log->member(), "a member of a shard is never dropped (consensus.md rule 16)");
+  Check(MayDrop(id), "a member of a shard is never dropped (consensus.md rule 16)");
   // Rules 16 and 18: what it voted below is forgotten with its rows, so it never votes there again. The members above, which
-  // it is none of, are chosen in the log that it would have to read first.
-  LogIndex left_at = shard.log->configuration().since;
+  // it is none of, are chosen in the log that it would have to read first. Where it was here before, and forgot votes then, it
+  // may have read less of the log by now than that time.
+  LogIndex left_at = std::max(shard.log->configuration().since, shard.log->silent_below());
   shard.dropping = true;
   shard.log.reset();
   shard.barrier.reset();

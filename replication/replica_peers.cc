@@ -83,6 +83,7 @@ ShardStatus Replica::State::Status(ShardId id) const {
   status.highest_seen = shard.log->highest_seen();
   status.owner = shard.log->owner();
   status.voting = shard.log->voting();
+  status.silent_below = shard.log->silent_below();
   return status;
 }
 

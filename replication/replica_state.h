@@ -38,6 +38,7 @@ class Replica::State {
   std::vector<ReplicaId> HostsOf(ShardId shard) const;
   std::optional<LogIndex> DurableAt(ShardId shard, ReplicaId replica) const;
   void Host(ShardId shard);
+  bool MayDrop(ShardId shard) const;
   void Drop(ShardId shard, absl::AnyInvocable<void()> done);
   absl::Status ChangeMembers(ShardId shard, const MembershipChange& change);
   void SetNodes(std::vector<ReplicaId> nodes, std::vector<ReplicaId> near);

@@ -180,6 +180,7 @@ class ShardLog {
     bool forgot = chosen_ < options_.silent_below && !Bug("consensus.dropped_votes_forgotten");
     return voting_ && member() && !admitted_by_.has_value() && !forgot;
   }
+  LogIndex silent_below() const { return options_.silent_below; }
   /// The answer to a barrier: the highest index with a durable accepted or chosen value here (rule 9).
   LogIndex HighestDurable() const;
   /// The highest index that any member is known to have chosen or proposed.

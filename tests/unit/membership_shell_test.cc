@@ -121,6 +121,42 @@ TEST(Membership, AReplicaThatWasGivenUpComesBack) {
   cluster.ExpectMoneyAndDigests(2);
 }
 
+/// With `node` cut off, so that it learns nothing, shard 1 is hosted on it anew a while after it left.
+void ComeBackCutOff(ClusterInChange& cluster, uint32_t node) {
+  cluster.AddFour();
+  for (const char* name : {"dc1-b", "dc1", "dc1-b", "dc1"}) {
+    ASSERT_TRUE(cluster.Wish(2, PinShard{ShardId{1}, name}).ok());
+    cluster.Pay(3, 3);
+    ASSERT_TRUE(cluster.RunUntil([&] { return cluster.InPlace(); }));
+    if (node == 1 && std::string_view(name) == "dc1-b") break;
+  }
+  ASSERT_FALSE(cluster.node(node).replica().Hosts(ShardId{1}));
+  cluster.RunFor(absl::Seconds(1));  // until the rows are gone
+  cluster.Isolate(node);
+  cluster.node(node).replica().Host(ShardId{1});
+  ASSERT_TRUE(cluster.node(node).replica().Hosts(ShardId{1}));
+}
+
+TEST(Membership, AFounderThatComesBackIsNotDroppedBeforeItsOwnLogSaysThatItLeft) {
+  ClusterInChange cluster;
+  ComeBackCutOff(cluster, 1);
+  cluster.RunFor(absl::Seconds(1));
+  EXPECT_TRUE(cluster.node(1).replica().Hosts(ShardId{1}));
+}
+
+TEST(Membership, WhoLeavesAgainWithoutHavingLearntAnythingStillVotesNowhereBelowWhereItLeftBefore) {
+  ClusterInChange cluster;
+  ComeBackCutOff(cluster, 4);
+  Replica& replica = cluster.node(4).replica();
+  LogIndex left_at = replica.Status(ShardId{1}).silent_below;
+  EXPECT_GT(left_at, LogIndex{});
+  ASSERT_TRUE(cluster.RunUntil([&] { return !replica.Hosts(ShardId{1}); }, absl::Seconds(1)));
+  cluster.RunFor(absl::Seconds(1));
+  replica.Host(ShardId{1});
+  ASSERT_TRUE(replica.Hosts(ShardId{1}));
+  EXPECT_EQ(replica.Status(ShardId{1}).silent_below, left_at);
+}
+
 TEST(Membership, ADeadNodeIsReplacedUnderItsName) {
   ClusterInChange cluster;
   cluster.Kill(2);
