@@ -53,6 +53,17 @@ Task<HttpResponse> Change(ApiContext& context, Call call, ParsedWish wish) {
   co_return RenderDirectoryResult(**result);
 }
 
+using ParseNode = ParsedWish (*)(JsonValue value, std::string_view name);
+
+Task<HttpResponse> ChangeNode(ApiContext& context, Call call, ParseNode parse) {
+  absl::Status json = context.json.Parse(call.body);
+  if (!json.ok()) co_return ProblemAt(ApiCode::kMalformedRequest, call.path, std::string(json.message()));
+  if (!IsNodeName(call.id)) co_return ProblemAt(ApiCode::kNotFound, call.path);
+  ParsedWish wish = parse(context.json.root(), call.id);
+  HttpResponse response = co_await Change(context, std::move(call), std::move(wish));
+  co_return response;
+}
+
 }  // namespace
 
 Task<HttpResponse> GetCluster(ApiContext& context, Call call) {
@@ -72,21 +83,11 @@ Task<HttpResponse> GetClusterNodes(ApiContext& context, Call call) {
 }
 
 Task<HttpResponse> PutClusterNode(ApiContext& context, Call call) {
-  absl::Status json = context.json.Parse(call.body);
-  if (!json.ok()) co_return ProblemAt(ApiCode::kMalformedRequest, call.path, std::string(json.message()));
-  if (!IsNodeName(call.id)) co_return ProblemAt(ApiCode::kNotFound, call.path);
-  ParsedWish wish = ParseNodeWish(context.json.root(), call.id);
-  HttpResponse response = co_await Change(context, std::move(call), std::move(wish));
-  co_return response;
+  return ChangeNode(context, std::move(call), ParseNodeWish);
 }
 
 Task<HttpResponse> ReplaceClusterNode(ApiContext& context, Call call) {
-  absl::Status json = context.json.Parse(call.body);
-  if (!json.ok()) co_return ProblemAt(ApiCode::kMalformedRequest, call.path, std::string(json.message()));
-  if (!IsNodeName(call.id)) co_return ProblemAt(ApiCode::kNotFound, call.path);
-  ParsedWish wish = ParseReplacement(context.json.root(), call.id);
-  HttpResponse response = co_await Change(context, std::move(call), std::move(wish));
-  co_return response;
+  return ChangeNode(context, std::move(call), ParseReplacement);
 }
 
 Task<HttpResponse> PutClusterShard(ApiContext& context, Call call) {
