@@ -60,6 +60,9 @@ if("integration" IN_LIST PAXLEDGER_LAYERS)
     set_tests_properties(Simulator.FixedSeedsOf${dcs}DataCentres Simulator.FreshSeedsOf${dcs}DataCentres
       PROPERTIES LABELS integration TIMEOUT 600 PROCESSORS 2)
   endforeach()
+  # Shards move between the nodes of a data centre while all else happens.
+  add_test(NAME Simulator.FreshSeedsOfTwoNodesInEach COMMAND ledger-sim --fresh 100 --nodes-per-dc 2 --jobs 2)
+  set_tests_properties(Simulator.FreshSeedsOfTwoNodesInEach PROPERTIES LABELS integration TIMEOUT 600 PROCESSORS 2)
 endif()
 
 paxledger_test(sim_test LAYER integration

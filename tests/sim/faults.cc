@@ -17,6 +17,7 @@ void Faults::Start() {
   Every(plan_.failing_write_every_us, "failing write", &Faults::FailingWrite);
   Every(plan_.hand_over_every_us, "hand-over", &Faults::HandOver);
   Every(plan_.move_every_us, "shard moved", &Faults::MoveShard);
+  Every(plan_.node_state_every_us, "node drained", &Faults::ChangeNodeState);
   Every(plan_.planned_restart_every_us, "planned restart", &Faults::PlannedRestart);
   if (plan_.clock_skew_us_max > 0) {
     for (uint32_t m = 1; m <= cluster_.size(); ++m) {
@@ -162,7 +163,14 @@ void Faults::MoveShard() {
   uint32_t via = AnyMachine();
   ShardId shard{static_cast<uint32_t>(random_.Below(cluster_.shards()))};
   uint32_t to = AnyMachine();
-  if (cluster_.serving(via)) cluster_.Move(via, shard, to);
+  if (cluster_.serving(via)) cluster_.Wish(via, PinShard{shard, SimCluster::NameOf(to)});
+}
+
+void Faults::ChangeNodeState() {
+  uint32_t via = AnyMachine();
+  SetNodeState change{SimCluster::NameOf(AnyMachine())};
+  change.state = random_.Chance(1, 2) ? NodeState::kDraining : NodeState::kActive;
+  if (cluster_.serving(via)) cluster_.Wish(via, std::move(change));
 }
 
 void Faults::PlannedRestart() {

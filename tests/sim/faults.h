@@ -42,6 +42,7 @@ class Faults {
   void FailingWrite();
   void HandOver();
   void MoveShard();
+  void ChangeNodeState();
   void PlannedRestart();
   void LoseMachine();
   void TakeImage();

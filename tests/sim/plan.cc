@@ -202,7 +202,10 @@ Plan DrawPlan(const SimOptions& options, Random& random) {
       plan.disk.misdirected_per_million = DrawRate(random, 50, 2'000);
       break;
   }
-  if (plan.nodes_per_data_centre > 1) plan.move_every_us = DrawInterval(random, 60, 1, 10);
+  if (plan.nodes_per_data_centre > 1) {
+    plan.move_every_us = DrawInterval(random, 60, 1, 10);
+    plan.node_state_every_us = DrawInterval(random, 40, 2, 15);
+  }
   if (options.shards != 0) plan.shards = options.shards;
   return plan;
 }
@@ -227,6 +230,7 @@ std::string Plan::Describe() const {
   every(failing_write_every_us, "failing write");
   every(hand_over_every_us, "hand-over");
   every(move_every_us, "shard moved");
+  every(node_state_every_us, "node drained");
   every(planned_restart_every_us, "planned restart");
   every(rot_every_us, "rot");
   if (gateway_dies_per_thousand > 0)

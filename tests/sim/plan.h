@@ -64,6 +64,7 @@ struct Plan {
   int64_t failing_write_every_us = 0;
   int64_t hand_over_every_us = 0;        // by an operator
   int64_t move_every_us = 0;             // of a shard between the nodes of a data centre, by an operator
+  int64_t node_state_every_us = 0;       // a node is drained, or active again, by an operator
   int64_t planned_restart_every_us = 0;  // drained first
 
   /// What a machine does not come back from, one in a seed: the data centre dies, its disk is found empty or as it once

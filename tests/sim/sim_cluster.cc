@@ -51,7 +51,7 @@ NodeOptions SimCluster::OptionsOf(uint32_t machine) const {
   for (uint32_t m = 1; m <= plan_.machines(); ++m) {
     NodeEntry& entry = options.creation.nodes.emplace_back();
     entry.number = ReplicaId{static_cast<uint16_t>(m)};
-    entry.name = absl::StrCat("node", m);
+    entry.name = NameOf(m);
     entry.data_centre = absl::StrCat("dc", plan_.DataCentreOf(m));
   }
   options.creation.next_number = plan_.machines() + 1;
@@ -61,7 +61,7 @@ NodeOptions SimCluster::OptionsOf(uint32_t machine) const {
     for (uint32_t dc = 1; dc <= plan_.data_centres; ++dc) {
       uint32_t host = plan_.HostIn(dc, shard);
       members.push_back(ReplicaId{static_cast<uint16_t>(host)});
-      options.creation.pins.push_back({ShardId{shard}, absl::StrCat("node", host)});
+      options.creation.pins.push_back({ShardId{shard}, NameOf(host)});
     }
   }
   std::sort(options.creation.pins.begin(), options.creation.pins.end(),
@@ -160,13 +160,14 @@ void SimCluster::HandOver(uint32_t number) {
   process->strand.Take([process] { process->node->replica().HandOver(); });
 }
 
-void SimCluster::Move(uint32_t via, ShardId shard, uint32_t to) {
+std::string SimCluster::NameOf(uint32_t machine) { return absl::StrCat("node", machine); }
+
+void SimCluster::Wish(uint32_t via, DirectoryChange change) {
   Check(serving(via), "an operator speaks to a process that serves");
-  scheduler_.Note(EventKind::kFault, via, 0, "has a shard moved: shard, to", shard.value, to);
+  scheduler_.Note(EventKind::kFault, via, 0, "changes the directory: wish, kind", wishes_, change.index());
   Process* process = machines_[via].process.get();
-  DirectoryCommand wish{.request = absl::StrCat("move-", ++wishes_),
-                        .if_version = 0,
-                        .change = PinShard{shard, absl::StrCat("node", to)}};
+  DirectoryCommand wish{
+      .request = absl::StrCat("wish-", ++wishes_), .if_version = 0, .change = std::move(change)};
   Deadline deadline = DeadlineAfter(clock(via), absl::Seconds(5));
   process->strand.Take([process, deadline, wish = std::move(wish)]() mutable {
     process->node->ChangeCluster(std::move(wish), deadline, [](absl::StatusOr<DirectoryResult>) {});

@@ -11,6 +11,7 @@
 #include "base/metrics.h"
 #include "base/random.h"
 #include "base/task.h"
+#include "cluster/directory_command.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/scheduler.h"
 #include "tests/sim/sim_api.h"
@@ -70,7 +71,9 @@ class SimCluster {
   }
   /// An operator's acts, on the strand of a machine that serves. A drained process ends by itself.
   void HandOver(uint32_t machine);
-  void Move(uint32_t via, ShardId shard, uint32_t to);
+  using DirectoryChange = decltype(DirectoryCommand::change);
+  void Wish(uint32_t via, DirectoryChange change);
+  static std::string NameOf(uint32_t machine);
   void Drain(uint32_t machine);
   /// From here on nothing is expected of the machine: its data centre is dead, or its disk has lost something. It must do no
   /// harm, and the others settle without it.
