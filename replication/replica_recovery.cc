@@ -69,7 +69,8 @@ absl::Status Replica::State::RecoverShard(Shard& shard) {
   shard.log = std::make_unique<ShardLog>(
       ShardLogOptions{shard.id, options.self, incarnation, first, options.genesis, LogIndex{*left_at}},
       *ports.random);
-  shard.barrier = std::make_unique<Barrier>(shard.id);
+  // Drawn, so that no late answer to a request of an earlier process counts for one of this (consensus.md rule 9).
+  shard.barrier = std::make_unique<Barrier>(shard.id, ports.random->Next() >> 1);
   shard.log->RestoreChosen(log->chosen, log->owner, log->digest, std::move(log->members));
   shard.durable = log->chosen;
   UpdateHealthOf(shard);

@@ -7,6 +7,7 @@
 #include "base/strong_id.h"
 #include "replication/core/configuration.h"
 #include "replication/core/message.h"
+#include "replication/core/state_writer.h"
 
 namespace paxledger {
 
@@ -35,7 +36,9 @@ class Barrier {
     int64_t now_us = 0;
   };
 
-  explicit Barrier(ShardId shard) : shard_(shard) {}
+  /// Rounds are numbered from `first_round`, which differs from life to life of a replica: an answer to a request of its
+  /// predecessor is none to its own.
+  Barrier(ShardId shard, uint64_t first_round) : shard_(shard), next_round_(first_round) {}
 
   BarrierEffects Read(ReadTicket ticket, const Local& local);
   BarrierEffects Answer(ReplicaId from, const BarrierAnswer& answer, const Local& local);
@@ -50,6 +53,7 @@ class Barrier {
   /// (rule 11: not before the patience has passed, lest every read kill the owner's proposal).
   std::optional<LogIndex> Overdue(int64_t since_us) const;
   bool quiet() const { return !round_.has_value() && waiting_.empty(); }
+  void WriteState(StateWriter& out) const;
 
  private:
   struct Round {
@@ -72,7 +76,7 @@ class Barrier {
   void RestartUnder(const Local& local, BarrierEffects& out);
 
   ShardId shard_;
-  uint64_t next_round_ = 1;
+  uint64_t next_round_;
   std::optional<Round> round_;
   std::vector<ReadTicket> next_;  // for the round after
   std::vector<Waiting> waiting_;

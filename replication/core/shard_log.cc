@@ -327,6 +327,7 @@ void ShardLog::Retransmit(Effects& out) {
 
 void ShardLog::RetransmitSlot(LogIndex index, Slot& slot, Effects& out) {
   constexpr uint32_t kDoublingsMax = 4;
+  constexpr uint32_t kFreshRepeatsMax = 2;
   if (!slot.touched() || !slot.settled()) return;
   bool active = phase_ != Phase::kIdle && index == Next(chosen_);
   // A vote that nobody seems to finish: its outcome may have been lost on the way here.
@@ -334,7 +335,22 @@ void ShardLog::RetransmitSlot(LogIndex index, Slot& slot, Effects& out) {
                     << std::min(slot.unanswered, kDoublingsMax);
   if (moment_.now_us - std::max(slot.sent_at_us, slot.touched_at_us) < wait_us) return;
   ++slot.unanswered;
+  if (active && slot.unanswered > kFreshRepeatsMax && StampWasRefused(slot)) {
+    Mark("shard_log.refused_stamp");
+    StartPrepare(index, slot, out);
+    return;
+  }
   SendToAll(index, slot, Reason::kAsk, out);
+}
+
+// Acceptors refuse a fresh value for its stamp, for as long as clocks differ (transactions.md rule 9); under a later round they
+// may not.
+bool ShardLog::StampWasRefused(const Slot& slot) const {
+  if (phase_ != Phase::kProposing || ballot_.round() > 0) return false;
+  if (Bug("consensus.refused_stamp_insisted_on")) return false;
+  return std::any_of(slot.peers().begin(), slot.peers().end(), [&](const PeerView& view) {
+    return view.record.promised == ballot_ && view.record.accepted < ballot_;
+  });
 }
 
 // --- bookkeeping ----------------------------------------------------------------------------------------------------

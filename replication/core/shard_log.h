@@ -16,6 +16,7 @@
 #include "replication/core/envelope.h"
 #include "replication/core/message.h"
 #include "replication/core/slot.h"
+#include "replication/core/state_writer.h"
 
 namespace paxledger {
 
@@ -190,6 +191,8 @@ class ShardLog {
   size_t queued_bytes() const { return queued_bytes_; }
   bool idle() const { return phase_ == Phase::kIdle && queue_.empty() && !batch_.has_value(); }
   Owner self() const { return {options_.self, options_.incarnation}; }
+  /// Everything that the log will do depends on what this writes, its options and its random source.
+  void WriteState(StateWriter& out) const;
 
  private:
   enum class Phase : uint8_t {
@@ -238,6 +241,7 @@ class ShardLog {
   void ProposeUnderPromise(LogIndex index, Slot& slot, Effects& out);
   Record HighestAccepted(const Slot& slot) const;
   void LoseBallot(Effects& out);
+  bool StampWasRefused(const Slot& slot) const;
   const Batch& MintBatch(LogIndex index);
   SharedBytes MintNoop() const;
   int64_t Stamp() const;

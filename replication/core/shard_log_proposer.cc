@@ -97,7 +97,7 @@ Record ShardLog::HighestAccepted(const Slot& slot) const {
   }
   bool held = known.accepted.none() || slot.ValueOf(known.digest) != nullptr;
   if (!held) Mark("shard_log.bytes_elsewhere");
-  return held ? known : promised;
+  return held || Bug("consensus.waits_for_lost_value") ? known : promised;
 }
 
 // The value with the highest accepted ballot, byte for byte; only if there is none, ours.

@@ -10,6 +10,7 @@
 #include "base/strong_id.h"
 #include "replication/core/configuration.h"
 #include "replication/core/message.h"
+#include "replication/core/state_writer.h"
 
 namespace paxledger {
 
@@ -70,6 +71,7 @@ class Slot {
 
   /// `Check`s what must hold of every record.
   void CheckInvariants() const;
+  void WriteState(StateWriter& out) const;
 
  private:
   struct Written {

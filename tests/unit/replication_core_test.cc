@@ -86,7 +86,7 @@ class BarrierTest : public testing::Test {
   }
   Marks marks_{1};
   Configuration members_{LogIndex{0}, {kOne, kTwo, kThree}};
-  Barrier barrier_{ShardId{0}};
+  Barrier barrier_{ShardId{0}, 1};
 };
 
 TEST_F(BarrierTest, IsReadyOnceAMajorityAnsweredAndItsIndexIsChosen) {
