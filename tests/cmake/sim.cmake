@@ -2,12 +2,17 @@
 add_library(sim_core
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_commands.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_world.cc
-  ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_driver.cc)
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_driver.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_facts.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_node.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_core.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_names.cc)
 target_link_libraries(sim_core PUBLIC replication_core)
 
 # Has a main of its own, which takes --rewrite.
 paxledger_test(core_trace_test
   SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/traces/trace_runner.cc ${CMAKE_CURRENT_SOURCE_DIR}/unit/core_random_test.cc
+          ${CMAKE_CURRENT_SOURCE_DIR}/unit/explore_test.cc
   LIBS sim_core)
 target_compile_definitions(core_trace_test PRIVATE
   PAXLEDGER_TRACES="${CMAKE_CURRENT_SOURCE_DIR}/traces")
@@ -50,6 +55,18 @@ target_link_libraries(ledger-sim PRIVATE sim_world sim_core)
 # As ledgerd; a fifth of the simulator's time was glibc's allocator. The sanitizers bring their own.
 if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
   target_link_libraries(ledger-sim PRIVATE jemalloc)
+endif()
+
+# Every interleaving of so many events over three real shard logs; some 15 s of CPU in all.
+if("integration" IN_LIST PAXLEDGER_LAYERS)
+  function(paxledger_exploration name)
+    add_test(NAME Explorer.${name} COMMAND ledger-sim --explore ${ARGN})
+    set_tests_properties(Explorer.${name} PROPERTIES LABELS integration TIMEOUT 300)
+  endfunction()
+  paxledger_exploration(ConsensusFromTheEmptyLog consensus --depth 13)
+  paxledger_exploration(ConsensusWithAnOwner consensus --owned 1 --depth 11)
+  paxledger_exploration(ConsensusWithAReader consensus --owned 1 --reads 1 --depth 9)
+  paxledger_exploration(ConsensusWithAHandOver consensus --owned 1 --hand-overs 1 --depth 9)
 endif()
 
 # Two jobs in each, since integration tests run one at a time.

@@ -14,12 +14,15 @@
 #include "base/mark.h"
 #include "base/planted.h"
 #include "tests/sim/core_driver.h"
+#include "tests/sim/explore_core.h"
 
 namespace paxledger::sim {
 
 const char kCoreUsage[] =
     "ledger-sim --core [--steps N] [--seed N] [--replicas 3|5]\n"
-    "ledger-sim --core-world N [--replicas 3|5]\n";
+    "ledger-sim --core-world N [--replicas 3|5]\n"
+    "ledger-sim --explore consensus [--depth N] [--owned 0|1] [--replicas N] [--proposers N] [--crashes N]\n"
+    "           [--reads N] [--hand-overs N] [--rounds N] [--indexes N] [--states-max N]\n";
 
 namespace {
 
@@ -77,6 +80,48 @@ int Core(int argc, char** argv) {
   return code;
 }
 
+int Explore(int argc, char** argv) {
+  Numbers numbers;
+  CoreExploreOptions options;
+  if (argc < 2 || std::string_view(argv[1]) != "consensus") return WrongUsage();
+  if (!numbers.Parse(argc - 1, argv + 1,
+                     {{"--depth", options.depth},
+                      {"--replicas", options.replicas},
+                      {"--proposers", options.proposers},
+                      {"--crashes", options.crashes},
+                      {"--reads", options.reads},
+                      {"--hand-overs", options.hand_overs},
+                      {"--rounds", options.rounds},
+                      {"--indexes", options.indexes},
+                      {"--states-max", options.states_max},
+                      {"--owned", 0}})) {
+    return WrongUsage();
+  }
+  options.depth = numbers.small("--depth");
+  options.replicas = numbers.small("--replicas");
+  options.proposers = numbers.small("--proposers");
+  options.crashes = numbers.small("--crashes");
+  options.reads = numbers.small("--reads");
+  options.hand_overs = numbers.small("--hand-overs");
+  options.rounds = numbers["--rounds"];
+  options.indexes = numbers["--indexes"];
+  options.states_max = numbers["--states-max"];
+  if (numbers["--owned"] != 0) options.start = CoreStart::kOwned;
+  auto began = std::chrono::steady_clock::now();
+  ExploreReport report = ExploreCore(options);
+  double took = Seconds(began);
+  absl::PrintF(
+      "%d states, %s depth %d%s; %d transitions, %d local states, %d steps of the core; %d equal states "
+      "compared; "
+      "%.1f s, %.0f states/s\n",
+      report.states, report.failure.empty() ? "all to" : "failed beyond", report.depth,
+      report.exhausted ? ", and there are no others" : "", report.transitions, report.local_states,
+      report.steps, report.compared, took, static_cast<double>(report.states) / took);
+  if (report.failure.empty()) return 0;
+  absl::PrintF("FAILED: %s\nthe path to it:\n%s", report.failure, report.path);
+  return 1;
+}
+
 int CoreWorldAgain(int argc, char** argv) {
   Numbers numbers;
   if (!numbers.Parse(argc, argv, {{"--core-world", 0}, {"--replicas", 3}})) return WrongUsage();
@@ -110,6 +155,7 @@ std::optional<int> RunCoreCommand(int argc, char** argv) {
   if (argc < 2) return std::nullopt;
   std::string_view mode = argv[1];
   if (mode == "--core") return Core(argc - 1, argv + 1);
+  if (mode == "--explore") return Explore(argc - 1, argv + 1);
   if (mode == "--core-world") return CoreWorldAgain(argc, argv);
   return std::nullopt;
 }

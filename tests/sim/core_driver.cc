@@ -33,6 +33,9 @@ class Episode {
     sync_ = 40 + static_cast<uint32_t>(random_.Below(300));
     in_order_ = random_.Chance(1, 3);
     one_proposer_ = random_.Chance(1, 3) ? 1 + static_cast<uint32_t>(random_.Below(replicas)) : 0;
+    orphan_ = random_.Chance(1, 3) ? static_cast<uint32_t>(random_.Below(500)) : 0;
+    wipe_ = random_.Chance(1, 5) ? 3 : 0;
+    jump_ = random_.Chance(1, 5) ? static_cast<uint32_t>(random_.Below(20)) : 0;
   }
 
   void Run() {
@@ -74,6 +77,10 @@ class Episode {
       uint32_t to = AnyReplica();
       Say(absl::StrCat("hand-over ", from, " ", to));
       world_.HandOver(from, to);
+    } else if (takes(wipe_)) {
+      EmptySomeDisk();
+    } else if (takes(jump_)) {
+      JumpClocks();
     } else if (takes(sync_)) {
       SyncSomething();
     } else if (takes(60)) {
@@ -94,11 +101,71 @@ class Episode {
     Say(absl::StrCat("propose ", proposer, " c", commands_));
     world_.Propose(proposer, absl::StrCat("c", commands_));
     bool early = world_.flights().size() > flights && world_.writes_waiting(proposer) > writes;
-    if (early && random_.Chance(crash_after_early_, 1000)) {
+    if (early && random_.Chance(jump_, 200)) JumpClocks();
+    if (early && random_.Chance(orphan_, 1000)) {
+      OrphanProposal(proposer);
+    } else if (early && random_.Chance(crash_after_early_, 1000)) {
       // Deliver one proposal before the proposer's own write is durable, and take the proposer away.
       Deliver(world_.flights().size() - 1);
       CrashOrRestart(proposer);
       CrashOrRestart(proposer);
+    }
+  }
+
+  /// The proposal that just left reaches one acceptor alone, whose vote a reader then hears of; both proposer and acceptor
+  /// crash, the proposer without its own write. The reader has something to complete, and may find nobody who knows it.
+  void OrphanProposal(uint32_t proposer) {
+    Flight proposal = world_.flights().back();
+    uint32_t acceptor = proposal.to.value;
+    uint32_t reader = 1 + acceptor % world_.replicas();
+    if (reader == proposer) reader = 1 + reader % world_.replicas();
+    if (reader == acceptor || !world_.up(acceptor) || !world_.up(reader)) return;
+    Deliver(world_.flights().size() - 1);
+    Say(absl::StrCat("orphan: sync ", acceptor, ", read ", reader));
+    world_.Sync(acceptor, world_.writes_waiting(acceptor));
+    world_.StartRead(reader);
+    DeliverNewest(reader, acceptor);
+    DeliverNewest(acceptor, reader);
+    for (uint32_t lost : {proposer, acceptor}) {
+      Say(absl::StrCat("crash ", lost));
+      ++crashes_;
+      world_.Crash(lost, 0);
+      // What it said meanwhile is lost with its connections.
+      for (size_t flight = world_.flights().size(); flight-- > 0;) {
+        if (world_.flights()[flight].from.value == lost) world_.Drop(flight);
+      }
+    }
+    CrashOrRestart(proposer);
+  }
+
+  void DeliverNewest(uint32_t from, uint32_t to) {
+    for (size_t flight = world_.flights().size(); flight-- > 0;) {
+      const Flight& found = world_.flights()[flight];
+      if (found.from.value != from || found.to.value != to) continue;
+      Deliver(flight);
+      return;
+    }
+  }
+
+  /// Once in a world: a majority must be left. Only one that all others would refuse: what an old copy of a disk may do
+  /// before anybody met its successor nobody can know.
+  void EmptySomeDisk() {
+    uint32_t replica = AnyReplica();
+    if (emptied_ || !world_.KnownToAll(replica)) return;
+    emptied_ = true;
+    Say(absl::StrCat("crash ", replica, " and empty its disk"));
+    ++crashes_;
+    world_.Crash(replica, 0);
+    world_.Wipe(replica);
+    world_.Restart(replica);
+  }
+
+  /// Every clock stands somewhere else, some of them hours behind what they were.
+  void JumpClocks() {
+    Say("clocks jump");
+    for (uint32_t r = 1; r <= world_.replicas(); ++r) {
+      bool hours = random_.Chance(1, 2);
+      world_.SetClock(r, random_.Between(hours ? -36'000'000'000 : -1'000'000, 1'000'000));
     }
   }
 
@@ -136,8 +203,7 @@ class Episode {
   }
 
   void Deliver(size_t flight) {
-    if (verbosity_ == Verbosity::kEveryStep)
-      Say("deliver " + CoreWorld::FlightName(world_.flights()[flight]));
+    if (verbosity_ == Verbosity::kEveryStep) Say("deliver " + FlightName(world_.flights()[flight]));
     world_.Deliver(flight);
   }
 
@@ -145,7 +211,7 @@ class Episode {
     size_t count = world_.flights().size();
     size_t flight = in_order_ ? std::min(random_.Below(count), random_.Below(4)) : random_.Below(count);
     if (random_.Chance(drop_, 1000)) {
-      if (verbosity_ == Verbosity::kEveryStep) Say("drop " + CoreWorld::FlightName(world_.flights()[flight]));
+      if (verbosity_ == Verbosity::kEveryStep) Say("drop " + FlightName(world_.flights()[flight]));
       world_.Drop(flight);
     } else if (random_.Chance(duplicate_, 1000)) {
       Say("duplicate");
@@ -177,6 +243,7 @@ class Episode {
 
   bool Settled() const {
     for (uint32_t r = 1; r <= world_.replicas(); ++r) {
+      if (world_.gone(r)) continue;
       if (!world_.log(r).idle() || world_.reading(r)) return false;
       if (world_.log(r).chosen() != world_.highest_chosen()) return false;
     }
@@ -186,13 +253,18 @@ class Episode {
   void Calm() {
     Say("calm");
     for (uint32_t r = 1; r <= world_.replicas(); ++r) world_.Restart(r);
-    // Something to decide, so that whoever is behind hears of it.
-    world_.Propose(AnyReplica(), "last");
-    for (uint32_t r = 1; r <= world_.replicas(); ++r) world_.StartRead(r);
+    // Something to decide, so that whoever is behind hears of it; often by the owner alone, with nobody who would help.
+    uint32_t proposer = AnyReplica();
+    while (world_.gone(proposer)) proposer = 1 + proposer % world_.replicas();
+    uint32_t owner = world_.log(proposer).owner().replica.value;
+    if (random_.Chance(1, 2) && owner != 0 && !world_.gone(owner)) proposer = owner;
+    world_.Propose(proposer, "last");
+    bool all_read = random_.Chance(1, 2);
+    for (uint32_t r = 1; all_read && r <= world_.replicas(); ++r) world_.StartRead(r);
     uint64_t limit = step_ + kCalmStepsMax;
     for (; step_ < limit && world_.failure().empty(); ++step_) {
       if (CalmStep()) continue;
-      if (Settled()) return;
+      if (Settled()) return CheckCommands();
       int64_t wake = INT64_MAX;
       for (uint32_t r = 1; r <= world_.replicas(); ++r) wake = std::min(wake, world_.wake_at_us(r));
       if (wake == INT64_MAX) {
@@ -201,7 +273,7 @@ class Episode {
       }
       world_.Advance(std::max<int64_t>(0, wake - world_.now_us()) + random_.Between(0, 50));
       for (uint32_t r = 1; r <= world_.replicas(); ++r) {
-        if (world_.wake_at_us(r) > world_.now_us()) continue;
+        if (world_.gone(r) || world_.wake_at_us(r) > world_.now_us()) continue;
         Say(absl::StrCat("tick ", r));
         world_.Tick(r);
       }
@@ -209,10 +281,17 @@ class Episode {
     if (!world_.failure().empty()) return;
     failure_ = "not everything was decided in calm:";
     for (uint32_t r = 1; r <= world_.replicas(); ++r) {
+      if (world_.gone(r)) continue;
       const ShardLog& log = world_.log(r);
       absl::StrAppend(&failure_, " replica ", r, " chosen ", log.chosen().value, log.idle() ? "" : " busy",
                       log.voting() ? "" : " not voting", world_.reading(r) ? " reading" : "", ";");
     }
+  }
+
+  void CheckCommands() {
+    std::vector<std::string> lost = world_.LostCommands();
+    if (lost.empty()) return;
+    failure_ = absl::StrCat("a command was lost, though whoever took it lives: ", lost.front());
   }
 
   Random random_;
@@ -220,11 +299,13 @@ class Episode {
   Verbosity verbosity_;
   uint64_t chaos_steps_;
   uint32_t drop_, duplicate_, crash_, crash_after_early_, propose_, read_, hand_over_, sync_;
+  uint32_t orphan_, wipe_, jump_;
   bool in_order_;
   uint32_t one_proposer_;
   uint64_t step_ = 0;
   uint64_t commands_ = 0;
   uint64_t crashes_ = 0;
+  bool emptied_ = false;
   std::string failure_;
 };
 

@@ -1,45 +1,39 @@
 #include "tests/sim/core_world.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "base/check.h"
+#include "base/limits.h"
+#include "base/mark.h"
+#include "base/planted.h"
 
 namespace paxledger::sim {
 namespace {
-
-constexpr uint32_t kHopsMax = 3;
 constexpr int64_t kWallUs = 1'750'000'000'000'000;
-
-std::string BallotName(Ballot ballot) {
-  if (ballot.none()) return "none";
-  return absl::StrFormat("(%d,%d)", ballot.round(), ballot.replica().value);
-}
-
-std::string RecordName(const Record& record) {
-  std::string name = absl::StrCat("promised ", BallotName(record.promised));
-  if (!record.accepted.none()) absl::StrAppend(&name, " accepted ", BallotName(record.accepted));
-  return name;
-}
-
+constexpr uint64_t kRoundsOfALife = 1'000'000;
 }  // namespace
 
-CoreWorld::CoreWorld(uint32_t replicas, uint64_t seed) : nodes_(replicas) {
+CoreWorld::CoreWorld(uint32_t replicas, uint64_t seed) : facts_(replicas) {
   Random seeds(seed);
   for (uint32_t r = 1; r <= replicas; ++r) members_.push_back(ReplicaId{static_cast<uint16_t>(r)});
-  for (Node& node : nodes_) node.random = std::make_unique<Random>(seeds.Next());
+  nodes_.reserve(replicas);
+  for (ReplicaId member : members_) {
+    auto random = std::make_unique<Random>(seeds.Next());
+    CoreNode core(member, members_, *random);
+    nodes_.push_back(Node{std::move(random), std::move(core), 0, 0, {}, {}, false, false});
+  }
   for (uint32_t r = 1; r <= replicas; ++r) Restart(r);
 }
 
-Moment CoreWorld::Now() const {
+Moment CoreWorld::NowAt(uint32_t replica) const {
+  std::vector<int64_t> offsets;
+  for (const Node& node : nodes_) offsets.push_back(node.clock_offset_us);
+  std::ranges::sort(offsets);
+  int64_t median_us = offsets[(offsets.size() - 1) / 2];
   Moment moment;
   moment.now_us = now_us_;
-  moment.wall_us = kWallUs + now_us_;
-  moment.stamp_max_us = kWallUs + now_us_ + 500'000;
+  moment.wall_us = kWallUs + now_us_ + At(replica).clock_offset_us;
+  moment.stamp_max_us = kWallUs + now_us_ + median_us + limits::kClockSkewMaxUs;
   moment.round_trip_us = 1'000;
   return moment;
 }
@@ -48,175 +42,32 @@ void CoreWorld::Fail(std::string what) {
   if (failure_.empty()) failure_ = std::move(what);
 }
 
-void CoreWorld::Step(uint32_t replica, const ShardLogEvent& event) {
+void CoreWorld::Note(uint32_t replica, CoreOutput output) {
   Node& node = At(replica);
-  if (node.log == nullptr) return;
-  CarryOut(replica, node.log->Step(event, Now()));
-  MaybeFinishRead(replica);
-}
-
-void CoreWorld::CarryOut(uint32_t replica, Effects effects) {
-  Node& node = At(replica);
-  if (!effects.fatal.empty()) Fail(absl::StrCat("replica ", replica, " stops: ", effects.fatal));
-  for (RecordWrite& write : effects.persist) {
-    if (!write.record.accepted.none()) NoteProposal(write.index, write.record.accepted, write.record.digest);
-    node.waiting.push_back(std::move(write));
-  }
-  for (OutgoingPaxos& out : effects.send) {
-    CheckRevealed(replica, out.message);
-    Mix(out.message.mine.promised.packed ^ out.message.proposed.packed << 8 ^ uint64_t{out.to.value} << 56);
-    Send(replica, out.to.value, std::move(out.message));
-  }
-  for (const ChosenEntry& entry : effects.apply) NoteApplied(entry);
-  Return(replica, std::move(effects.returned));
-  if (effects.fetch.has_value()) {
-    Send(replica, effects.fetch->from.value,
-         FetchRequest{ShardId{}, effects.fetch->first, effects.fetch->last});
-  }
-  node.wake_at_us = effects.wake_at_us;
-}
-
-void CoreWorld::Return(uint32_t replica, std::vector<PendingCommand> commands) {
-  ForwardedCommands forwarded;
-  for (PendingCommand& command : commands) {
-    if (command.hops <= kHopsMax) forwarded.commands.push_back(std::move(command.bytes));
-    forwarded.hops = std::max(forwarded.hops, command.hops);
-  }
-  uint32_t owner = At(replica).log->owner().replica.value;
-  if (!forwarded.commands.empty() && owner != 0) Send(replica, owner, std::move(forwarded));
-}
-
-void CoreWorld::Send(uint32_t from, uint32_t to, PeerMessage message) {
-  flights_.push_back(Flight{members_[from - 1], members_[to - 1], At(from).incarnation, std::move(message)});
-}
-
-// --- facts ----------------------------------------------------------------------------------------------------------
-
-CoreWorld::BallotFact& CoreWorld::FactOf(LogIndex index, Ballot ballot, const Digest& digest) {
-  if (facts_.size() <= index.value) facts_.resize(index.value + 1);
-  std::vector<BallotFact>& ballots = facts_[index.value].ballots;
-  for (BallotFact& fact : ballots) {
-    if (fact.ballot == ballot) return fact;
-  }
-  ballots.push_back(BallotFact{ballot, digest, 0});
-  return ballots.back();
-}
-
-void CoreWorld::NoteProposal(LogIndex index, Ballot ballot, const Digest& digest) {
-  if (FactOf(index, ballot, digest).digest != digest) {
-    Fail(absl::StrCat("two values were proposed at index ", index.value, " and ballot ", BallotName(ballot)));
+  std::string wrong = facts_.Note(members_[replica - 1], output);
+  if (!wrong.empty()) Fail(std::move(wrong));
+  for (const BallotValue& vote : output.votes) Mix(vote.ballot.packed ^ vote.index.value << 40);
+  for (const auto& [ticket, at] : output.answered) FinishRead(replica, ticket, at);
+  for (const SharedBytes& command : output.dropped) Excuse(command);
+  prepares_ += output.prepares;
+  for (auto& [to, message] : output.sends) {
+    if (const auto* paxos = std::get_if<PaxosMessage>(&message)) {
+      Mix(paxos->mine.promised.packed ^ paxos->proposed.packed << 8 ^ uint64_t{to.value} << 56);
+    }
+    flights_.push_back(
+        Flight{members_[replica - 1], to, node.life, node.core.incarnation(), std::move(message)});
   }
 }
 
-void CoreWorld::NoteVote(uint32_t replica, const RecordWrite& write) {
-  BallotFact& fact = FactOf(write.index, write.record.accepted, write.record.digest);
-  fact.voters |= 1U << replica;
-  if (static_cast<size_t>(std::popcount(fact.voters)) <= nodes_.size() / 2) return;
-  std::optional<ChosenFact>& chosen = facts_[write.index.value].chosen;
-  if (!chosen.has_value()) {
-    chosen = ChosenFact{write.index, fact.ballot, fact.digest, write.value};
-    highest_chosen_ = std::max(highest_chosen_, write.index);
-    Mix(fact.ballot.packed ^ write.index.value << 40);
-  } else if (chosen->digest != fact.digest) {
-    Fail(absl::StrCat("two values are chosen at index ", write.index.value, ": at ", BallotName(chosen->at),
-                      " and ", BallotName(fact.ballot)));
+void CoreWorld::FinishRead(uint32_t replica, ReadTicket ticket, LogIndex at) {
+  auto read = At(replica).reads.find(ticket);
+  if (at < read->second) {
+    Fail(absl::StrCat("a read at replica ", replica, " answered at index ", at.value, ", but index ",
+                      read->second.value, " was chosen before it began"));
   }
-}
-
-void CoreWorld::NoteApplied(const ChosenEntry& entry) {
-  bool voted = entry.index.value < facts_.size() && facts_[entry.index.value].chosen.has_value();
-  if (!voted) {
-    Fail(absl::StrCat("index ", entry.index.value,
-                      " was applied before a majority of durable votes chose it"));
-  } else if (facts_[entry.index.value].chosen->digest != entry.digest) {
-    Fail(absl::StrCat("another value than the chosen one was applied at index ", entry.index.value));
-  }
-}
-
-void CoreWorld::CheckRevealed(uint32_t replica, const PaxosMessage& message) {
-  if (!message.proposed.none()) NoteProposal(message.index, message.proposed, message.proposed_digest);
-  const Row* row = DiskRow(replica, message.index);
-  Record durable = row == nullptr ? Record{} : row->record;
-  if (message.mine.promised > durable.promised || message.mine.accepted > durable.accepted) {
-    Fail(absl::StrCat("replica ", replica, " told of a record at index ", message.index.value,
-                      " that is not durable: ", RecordName(message.mine)));
-  }
-}
-
-std::vector<CoreWorld::ChosenFact> CoreWorld::Chosen() const {
-  std::vector<ChosenFact> chosen;
-  for (const IndexFacts& facts : facts_) {
-    if (facts.chosen.has_value()) chosen.push_back(*facts.chosen);
-  }
-  return chosen;
-}
-
-// --- disk -----------------------------------------------------------------------------------------------------------
-
-const CoreWorld::Row* CoreWorld::DiskRow(uint32_t replica, LogIndex index) const {
-  const auto& disk = At(replica).disk;
-  auto at = disk.find(index.value);
-  return at == disk.end() ? nullptr : &at->second;
-}
-
-void CoreWorld::Store(uint32_t replica, const RecordWrite& write) {
-  At(replica).disk[write.index.value] = Row{write.record, write.chosen, write.value, write.chosen_through};
-  if (!write.chosen && !write.record.accepted.none()) NoteVote(replica, write);
-}
-
-void CoreWorld::Sync(uint32_t replica, size_t count) {
-  // One group commit: all is on disk before the first of them is reported.
-  std::vector<event::Persisted> reports;
-  Node& node = At(replica);
-  for (; count > 0 && !node.waiting.empty(); --count) {
-    Store(replica, node.waiting.front());
-    reports.push_back({node.waiting.front().index, node.waiting.front().serial});
-    node.waiting.pop_front();
-  }
-  for (const event::Persisted& report : reports) Step(replica, report);
-}
-
-void CoreWorld::Crash(uint32_t replica, size_t writes_kept) {
-  Node& node = At(replica);
-  for (; writes_kept > 0 && !node.waiting.empty(); --writes_kept) {
-    Store(replica, node.waiting.front());
-    node.waiting.pop_front();
-  }
-  node.waiting.clear();
-  node.log.reset();
-  node.read.reset();
-  node.wake_at_us = INT64_MAX;
-}
-
-void CoreWorld::Wipe(uint32_t replica) { At(replica).disk.clear(); }
-
-void CoreWorld::Restart(uint32_t replica) {
-  Node& node = At(replica);
-  if (node.log != nullptr) return;
-  ++node.incarnation;
-  ShardLogOptions options{.shard = ShardId{},
-                          .self = members_[replica - 1],
-                          .incarnation = Incarnation{node.incarnation},
-                          .members = members_,
-                          .genesis = Sha256("genesis"),
-                          .silent_below = {}};
-  node.log = std::make_unique<ShardLog>(std::move(options), *node.random);
-  uint64_t chosen = 0;
-  for (const auto& [index, row] : node.disk) {
-    chosen = std::max(chosen, row.chosen_through.value);
-    if (row.chosen) chosen = std::max(chosen, index);
-  }
-  if (chosen > 0) {
-    auto at = node.disk.find(chosen);
-    Check(at != node.disk.end() && at->second.value != nullptr,
-          "a replica holds the values that it knows to be chosen");
-    node.log->RestoreChosen(LogIndex{chosen}, PeekEnvelope(*at->second.value).owner,
-                            Sha256(*at->second.value));
-  }
-  for (auto at = node.disk.upper_bound(chosen); at != node.disk.end(); ++at) {
-    node.log->RestoreRecord(LogIndex{at->first}, at->second.record, at->second.value);
-  }
-  Step(replica, event::Tick{});
+  ++reads_done_;
+  read_results_.push_back(absl::StrCat("read at ", replica, ": everything up to index ", at.value));
+  At(replica).reads.erase(read);
 }
 
 // --- what can happen ------------------------------------------------------------------------------------------------
@@ -224,7 +75,11 @@ void CoreWorld::Restart(uint32_t replica) {
 void CoreWorld::Propose(uint32_t replica, std::string_view command) {
   PendingCommand pending;
   pending.bytes = std::make_shared<const std::string>(EncodeCommand(MachineId::kTxn, command));
-  Step(replica, event::Proposed{{std::move(pending)}});
+  Hold(replica, pending.bytes);
+  if (!up(replica)) return;
+  CoreOutput out;
+  At(replica).core.Step(event::Proposed{{std::move(pending)}}, NowAt(replica), out);
+  Note(replica, std::move(out));
 }
 
 void CoreWorld::Deliver(size_t flight) {
@@ -233,91 +88,164 @@ void CoreWorld::Deliver(size_t flight) {
   Receive(taken.to.value, taken);
 }
 
-void CoreWorld::Drop(size_t flight) { flights_.erase(flights_.begin() + static_cast<ptrdiff_t>(flight)); }
+void CoreWorld::Lose(const Flight& flight) {
+  if (const auto* forwarded = std::get_if<ForwardedCommands>(&flight.message)) {
+    for (const SharedBytes& command : forwarded->commands) Excuse(command);
+  }
+}
+
+void CoreWorld::Drop(size_t flight) {
+  Lose(flights_[flight]);
+  flights_.erase(flights_.begin() + static_cast<ptrdiff_t>(flight));
+}
 
 void CoreWorld::Duplicate(size_t flight) {
   Flight copy = flights_[flight];
   flights_.push_back(std::move(copy));
 }
 
-void CoreWorld::Tick(uint32_t replica) { Step(replica, event::Tick{}); }
+void CoreWorld::Sync(uint32_t replica, size_t count) {
+  if (!up(replica)) return;
+  CoreOutput out;
+  At(replica).core.Sync(count, NowAt(replica), out);
+  Note(replica, std::move(out));
+}
+
+void CoreWorld::Crash(uint32_t replica, size_t writes_kept) {
+  Node& node = At(replica);
+  CoreOutput out;
+  node.core.Crash(writes_kept, out);
+  Note(replica, std::move(out));
+  node.reads.clear();
+  node.gone = node.wiped;
+  for (auto& [bytes, command] : commands_) {
+    if (command.replica == replica && command.life == node.life) command.excused = true;
+  }
+}
+
+void CoreWorld::Wipe(uint32_t replica) {
+  Node& node = At(replica);
+  node.core.Wipe();
+  node.greeted.clear();
+  node.wiped = true;
+  node.gone = false;
+}
+
+bool CoreWorld::KnownToAll(uint32_t replica) const {
+  for (uint32_t peer = 1; peer <= replicas(); ++peer) {
+    if (peer != replica && !At(peer).greeted.contains(replica)) return false;
+  }
+  return true;
+}
+
+void CoreWorld::Restart(uint32_t replica) {
+  Node& node = At(replica);
+  if (node.core.up() || node.gone) return;
+  node.life = ++lives_;
+  CoreOutput out;
+  node.core.Start(node.life * kRoundsOfALife, NowAt(replica), out);
+  Note(replica, std::move(out));
+}
+
+void CoreWorld::Tick(uint32_t replica) {
+  if (!up(replica)) return;
+  CoreOutput out;
+  At(replica).core.Tick(NowAt(replica), out);
+  Note(replica, std::move(out));
+}
+
+void CoreWorld::StartRead(uint32_t replica) {
+  if (!up(replica) || !log(replica).may_vote()) return;
+  ReadTicket ticket = ++tickets_;
+  At(replica).reads[ticket] = facts_.highest_chosen();
+  CoreOutput out;
+  At(replica).core.Read(ticket, NowAt(replica), out);
+  Note(replica, std::move(out));
+}
 
 void CoreWorld::HandOver(uint32_t from, uint32_t to) {
-  Step(from, event::HandOver{Owner{members_[to - 1], Incarnation{At(to).incarnation}}});
+  Owner heir{members_[to - 1], At(to).core.incarnation()};
+  facts_.NoteHandOver(heir);
+  if (!up(from)) return;
+  CoreOutput out;
+  At(from).core.Step(event::HandOver{heir}, NowAt(from), out);
+  Note(from, std::move(out));
+}
+
+// --- messages -------------------------------------------------------------------------------------------------------
+
+// As `Replica::AdmitPeer`: a new process is heard only under a higher incarnation than the one before it had.
+bool CoreWorld::Admits(const Flight& flight) {
+  Node& node = At(flight.to.value);
+  auto [known, first] = node.greeted.try_emplace(flight.from.value);
+  if (flight.from_life <= known->second.life) return true;  // an older process: it was admitted then
+  bool refused = !first && flight.incarnation <= known->second.incarnation;
+  if (refused && !Bug("consensus.emptied_disk_votes")) return false;
+  known->second = Greeted{flight.from_life, std::max(known->second.incarnation, flight.incarnation)};
+  return true;
+}
+
+void CoreWorld::LeaveForGood(uint32_t replica) {
+  Mark("core_world.refused");
+  At(replica).wiped = true;
+  Crash(replica, 0);
 }
 
 void CoreWorld::Receive(uint32_t replica, const Flight& flight) {
   Node& node = At(replica);
-  if (node.log == nullptr) return;
-  Mix(uint64_t{flight.from.value} << 32 | replica);
-  if (const auto* paxos = std::get_if<PaxosMessage>(&flight.message)) {
-    Step(replica, event::Received{flight.from, *paxos});
-  } else if (const auto* fetch = std::get_if<FetchRequest>(&flight.message)) {
-    FetchAnswer answer;
-    for (uint64_t i = fetch->from.value; i <= std::min(fetch->to.value, node.log->chosen().value); ++i) {
-      answer.entries.push_back({LogIndex{i}, facts_[i].chosen->value});
-    }
-    if (!answer.entries.empty()) Send(replica, flight.from.value, std::move(answer));
-  } else if (const auto* fetched = std::get_if<FetchAnswer>(&flight.message)) {
-    Step(replica, event::Learned{fetched->entries});
-  } else if (const auto* asked = std::get_if<BarrierRequest>(&flight.message)) {
-    if (!node.log->voting()) return;
-    Send(replica, flight.from.value,
-         BarrierAnswer{ShardId{}, asked->round, node.log->HighestDurable(), node.log->chosen()});
-  } else if (const auto* answered = std::get_if<BarrierAnswer>(&flight.message)) {
-    AnswerBarrier(replica, answered->round, flight.from.value, answered->highest);
-  } else if (const auto* forwarded = std::get_if<ForwardedCommands>(&flight.message)) {
-    event::Proposed proposed;
-    for (const SharedBytes& bytes : forwarded->commands) {
-      proposed.commands.push_back({bytes, Urgency::kNow, forwarded->hops});
-    }
-    Step(replica, proposed);
-  }
-}
-
-void CoreWorld::StartRead(uint32_t replica) {
-  Node& node = At(replica);
-  if (node.log == nullptr || !node.log->voting()) return;
-  node.read = Read{++read_rounds_, std::vector<bool>(nodes_.size() + 1), LogIndex{}, highest_chosen_};
-  for (uint32_t peer = 1; peer <= replicas(); ++peer) {
-    if (peer != replica) Send(replica, peer, BarrierRequest{ShardId{}, node.read->round});
-  }
-  AnswerBarrier(replica, node.read->round, replica, node.log->HighestDurable());
-}
-
-void CoreWorld::AnswerBarrier(uint32_t replica, uint64_t round, uint32_t from, LogIndex highest) {
-  Node& node = At(replica);
-  if (!node.read.has_value() || node.read->round != round) return;
-  node.read->answered[from] = true;
-  node.read->highest = std::max(node.read->highest, highest);
-  auto answers = static_cast<size_t>(std::ranges::count(node.read->answered, true));
-  if (answers <= nodes_.size() / 2) return;
-  if (!node.read->completing && node.log->chosen() < node.read->highest) {
-    node.read->completing = true;
-    Step(replica, event::CompletionWanted{node.read->highest});
+  // A connection stands between two processes that admit each other.
+  bool sender_runs = up(flight.from.value) && At(flight.from.value).life == flight.from_life;
+  if (!Admits(flight)) {
+    Lose(flight);
+    if (sender_runs) LeaveForGood(flight.from.value);
     return;
   }
-  MaybeFinishRead(replica);
+  if (!node.core.up()) return Lose(flight);
+  Flight back{flight.to, flight.from, node.life, node.core.incarnation(), {}};
+  if (sender_runs && !Admits(back)) {
+    Lose(flight);
+    return LeaveForGood(replica);
+  }
+  Mix(uint64_t{flight.from.value} << 32 | replica);
+  if (const auto* forwarded = std::get_if<ForwardedCommands>(&flight.message)) {
+    for (const SharedBytes& command : forwarded->commands) Hold(replica, command);
+  }
+  CoreOutput out;
+  node.core.Handle(flight.from, flight.message, NowAt(replica), out);
+  Note(replica, std::move(out));
 }
 
-void CoreWorld::MaybeFinishRead(uint32_t replica) {
-  Node& node = At(replica);
-  if (!node.read.has_value() || node.log == nullptr) return;
-  auto answers = static_cast<size_t>(std::ranges::count(node.read->answered, true));
-  if (answers <= nodes_.size() / 2 || node.log->chosen() < node.read->highest) return;
-  if (node.log->chosen() < node.read->floor) {
-    Fail(absl::StrCat("a read at replica ", replica, " answered at index ", node.log->chosen().value,
-                      ", but index ", node.read->floor.value, " was chosen before it began"));
+// --- commands -------------------------------------------------------------------------------------------------------
+
+void CoreWorld::Hold(uint32_t replica, const SharedBytes& command) {
+  CommandFact& fact = commands_[*command];
+  fact.replica = replica;
+  fact.life = At(replica).life;
+  fact.excused = fact.excused || !up(replica);
+}
+
+std::vector<std::string> CoreWorld::LostCommands() const {
+  std::map<std::string, CommandFact> open = commands_;
+  for (const ChosenFact& fact : facts_.Chosen()) {
+    if (fact.value == nullptr) continue;
+    absl::StatusOr<Envelope> envelope = DecodeEnvelope(*fact.value);
+    if (!envelope.ok()) continue;
+    for (const Command& command : envelope->commands) {
+      open.erase(EncodeCommand(command.machine, command.bytes));
+    }
   }
-  ++reads_done_;
-  read_results_.push_back(
-      absl::StrCat("read at ", replica, ": everything up to index ", node.log->chosen().value));
-  node.read.reset();
+  std::vector<std::string> lost;
+  for (const auto& [bytes, fact] : open) {
+    const Node& node = At(fact.replica);
+    bool holder_lives = node.core.up() && node.life == fact.life;
+    if (!fact.excused && holder_lives) lost.push_back(bytes.substr(2));
+  }
+  return lost;
 }
 
 // --- names ----------------------------------------------------------------------------------------------------------
 
-std::string CoreWorld::ValueName(const SharedBytes& value) {
+std::string ValueName(const SharedBytes& value) {
   if (value == nullptr) return "?";
   absl::StatusOr<Envelope> envelope = DecodeEnvelope(*value);
   if (!envelope.ok()) return "malformed";
@@ -330,7 +258,7 @@ std::string CoreWorld::ValueName(const SharedBytes& value) {
   return name;
 }
 
-std::string CoreWorld::FlightName(const Flight& flight) {
+std::string FlightName(const Flight& flight) {
   std::string name = absl::StrCat(flight.from.value, "->", flight.to.value, " ");
   if (const auto* m = std::get_if<PaxosMessage>(&flight.message)) {
     absl::StrAppend(&name, "index ", m->index.value);

@@ -27,8 +27,8 @@ SEED_ARGUMENTS = ("--seconds", "20", "--transfers", "300")
 class Row:
     name: str
     rule: str
-    driver: str  # "core 3", "cluster 5", ...
-    within: int  # steps or seeds
+    driver: str  # "core 3", "cluster 5", "explore consensus", ...
+    within: int  # steps, seeds or depth
     says: tuple  # parts of what the checkers may say, of which one is said
     liveness: bool
 
@@ -71,7 +71,7 @@ def commands_of(row, limit, seed=1):
         for number in range(seed, seed + limit):
             yield ["--seed", str(number), "--dcs", driver[1], *SEED_ARGUMENTS], number - seed + 1
     else:
-        yield [f"--{driver[0]}", *driver[1:]], limit
+        yield [f"--{driver[0]}", *driver[1:], "--depth", str(limit)], limit
 
 
 def what_it_says(output):
@@ -107,7 +107,7 @@ def verdict(program, row, measure):
 
 
 def control(program, driver, rows):
-    """The same driver, as far as the bounds of its bugs reach, without a bug."""
+    """The same driver, as far as the bounds of its bugs reach, without a bug: a checker that cries wolf catches nothing."""
     farthest = max((row for row in rows if row.driver == driver), key=lambda row: row.within)
     for arguments, bound in commands_of(farthest, farthest.within):
         code, output = run(program, arguments)

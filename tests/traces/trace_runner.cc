@@ -16,7 +16,8 @@
 //   hold-disk R, sync R   writes of R wait; those that wait become durable
 //   release-disk R
 //   crash R, restart R    what waits at the disk is lost
-//   wipe R                the disk is found empty
+//   wipe R                the disk is found empty; its next process is refused
+//   lose-records R        the records are gone, and nothing else
 //   wait US               time passes, timers run
 //   read R                begins a read barrier
 //   hand-over A B
@@ -41,10 +42,6 @@ namespace paxledger::sim {
 namespace {
 
 bool g_rewrite = false;
-
-std::string BallotName(Ballot ballot) {
-  return ballot.none() ? "none" : absl::StrFormat("(%d,%d)", ballot.round(), ballot.replica().value);
-}
 
 std::string OwnerName(Owner owner) {
   if (owner.replica == ReplicaId{}) return "nobody";
@@ -77,11 +74,10 @@ class Script {
   /// What was shown since the last call, with the indexes chosen meanwhile.
   std::string TakeOutput() {
     if (world_ != nullptr) {
-      for (const CoreWorld::ChosenFact& fact : world_->Chosen()) {
+      for (const ChosenFact& fact : world_->Chosen()) {
         if (!shown_.insert(fact.index.value).second) continue;
-        Show(absl::StrFormat("index %d: %s chosen at %s, owner %s", fact.index.value,
-                             CoreWorld::ValueName(fact.value), BallotName(fact.at),
-                             OwnerName(PeekEnvelope(*fact.value).owner)));
+        Show(absl::StrFormat("index %d: %s chosen at %s, owner %s", fact.index.value, ValueName(fact.value),
+                             BallotName(fact.at), OwnerName(PeekEnvelope(*fact.value).owner)));
       }
     }
     return std::exchange(output_, {});
@@ -117,7 +113,7 @@ class Script {
     } else if (verb == "duplicate") {
       Duplicate(ReadPair(in));
     } else if (verb == "messages") {
-      for (const Flight& flight : world_->flights()) Show(CoreWorld::FlightName(flight));
+      for (const Flight& flight : world_->flights()) Show(FlightName(flight));
     } else if (verb == "records") {
       ShowRecords();
     } else if (verb == "stabilize") {
@@ -151,6 +147,8 @@ class Script {
       world_->Restart(replica);
     } else if (verb == "wipe") {
       world_->Wipe(replica);
+    } else if (verb == "lose-records") {
+      world_->LoseRecords(replica);
     } else if (verb == "read") {
       world_->StartRead(replica);
     } else if (verb == "hand-over") {
@@ -245,11 +243,11 @@ class Script {
       }
       uint64_t next = world_->up(r) ? world_->log(r).chosen().value + 1 : 1;
       for (uint64_t i = next; i < next + 8; ++i) {
-        const CoreWorld::Row* row = world_->DiskRow(r, LogIndex{i});
+        const CoreNode::Row* row = world_->DiskRow(r, LogIndex{i});
         if (row == nullptr) continue;
         absl::StrAppend(&line, "; index ", i, " promised ", BallotName(row->record.promised), " accepted ",
                         BallotName(row->record.accepted));
-        if (row->value != nullptr) absl::StrAppend(&line, " ", CoreWorld::ValueName(row->value));
+        if (row->value != nullptr) absl::StrAppend(&line, " ", ValueName(row->value));
       }
       Show(line);
     }

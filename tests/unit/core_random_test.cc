@@ -27,8 +27,7 @@ TEST_P(CoreRandom, IsDeterministic) {
   EXPECT_EQ(first.hash, second.hash);
 }
 
-// A random run that never comes to a rare place proves nothing about it. "shard_log.noop" is left to its trace,
-// noop_keeps_owner: since readers ask before they prepare it takes millions of steps.
+// A random run that never comes to a rare place proves nothing about it.
 TEST_P(CoreRandom, ComesToTheRarePlaces) {
   Marks marks(1);
   Marks::Install(&marks);
@@ -37,7 +36,8 @@ TEST_P(CoreRandom, ComesToTheRarePlaces) {
   EXPECT_EQ(report.failure, "");
   for (std::string_view name :
        {"shard_log.chosen_over_accepted", "shard_log.batch_requeued", "shard_log.fetch", "shard_log.prepare",
-        "shard_log.adopt", "shard_log.lost_ballot", "shard_log.bytes_elsewhere"}) {
+        "shard_log.adopt", "shard_log.lost_ballot", "shard_log.bytes_elsewhere", "shard_log.noop",
+        "shard_log.refused_stamp", "core_world.refused"}) {
     EXPECT_GT(marks.hits().count(std::string(name)), 0U) << name;
   }
 }
