@@ -26,7 +26,6 @@ add_library(txn_shell
   remote_shards.cc
   settler.cc
   shard_host.cc
-  tally.cc
   transaction_reader.cc
   vote_board.cc
   wakeup.cc)

@@ -184,4 +184,30 @@ std::vector<Blocker> Tally::Blockers() const {
   return blockers;
 }
 
+void Tally::WriteState(StateWriter& out) const {
+  out.Value(of_.digest);
+  out.Number(of_.attempt);
+  for (size_t i = 0; i < seats_.size(); ++i) {
+    const Seat& seat = seats_[i];
+    out.Number((seat.voted ? 1U : 0U) | (seat.finished ? 2U : 0U) | (seat.told ? 4U : 0U));
+    out.Number(seat.holds);
+    if (!seat.voted) continue;
+    const Vote& vote = votes_[i].vote;
+    out.Number(static_cast<uint64_t>(vote.kind));
+    out.Number(static_cast<uint64_t>(vote.refusal));
+    out.Number(vote.transfer);
+    for (const Blocker& blocker : vote.blockers) {
+      out.Value(blocker.of.digest);
+      out.Number(blocker.of.attempt);
+    }
+  }
+  out.Number(static_cast<uint64_t>(standing_));
+  out.Number(static_cast<uint64_t>(decision_.kind));
+  out.Number(static_cast<uint64_t>(decision_.refusal));
+  out.Number(decision_.transfer);
+  out.Number(decided_attempt_);
+  out.Number(superseded_by_);
+  out.Number(told_ ? 1 : 0);
+}
+
 }  // namespace paxledger

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/strong_id.h"
+#include "replication/core/state_writer.h"
 #include "txn/command.h"
 
 namespace paxledger {
@@ -50,6 +51,8 @@ class Tally {
   bool finished_everywhere() const { return unfinished_ == 0; }
   /// What the Blocked votes name.
   std::vector<Blocker> Blockers() const;
+  /// Everything that the tally will say depends on what this writes, and on its participants. Times are left out.
+  void WriteState(StateWriter& out) const;
 
  private:
   struct Seat {

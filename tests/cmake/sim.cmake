@@ -6,8 +6,10 @@ add_library(sim_core
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_facts.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_node.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_core.cc
-  ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_names.cc)
-target_link_libraries(sim_core PUBLIC replication_core)
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_names.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_shard.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_txn.cc)
+target_link_libraries(sim_core PUBLIC txn_core)
 
 # Has a main of its own, which takes --rewrite.
 paxledger_test(core_trace_test
@@ -57,7 +59,8 @@ if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
   target_link_libraries(ledger-sim PRIVATE jemalloc)
 endif()
 
-# Every interleaving of so many events over three real shard logs; some 15 s of CPU in all.
+# Every interleaving of so many events over three real shard logs, or over two real shards and their gateways; some 30 s of CPU in
+# all.
 if("integration" IN_LIST PAXLEDGER_LAYERS)
   function(paxledger_exploration name)
     add_test(NAME Explorer.${name} COMMAND ledger-sim --explore ${ARGN})
@@ -67,6 +70,9 @@ if("integration" IN_LIST PAXLEDGER_LAYERS)
   paxledger_exploration(ConsensusWithAnOwner consensus --owned 1 --depth 11)
   paxledger_exploration(ConsensusWithAReader consensus --owned 1 --reads 1 --depth 9)
   paxledger_exploration(ConsensusWithAHandOver consensus --owned 1 --hand-overs 1 --depth 9)
+  foreach(scenario RANGE 5)
+    paxledger_exploration(TransactionsOfScenario${scenario} txn --scenario ${scenario} --depth 16)
+  endforeach()
 endif()
 
 # Two jobs in each, since integration tests run one at a time.

@@ -15,6 +15,7 @@
 #include "base/planted.h"
 #include "tests/sim/core_driver.h"
 #include "tests/sim/explore_core.h"
+#include "tests/sim/explore_txn.h"
 
 namespace paxledger::sim {
 
@@ -22,7 +23,9 @@ const char kCoreUsage[] =
     "ledger-sim --core [--steps N] [--seed N] [--replicas 3|5]\n"
     "ledger-sim --core-world N [--replicas 3|5]\n"
     "ledger-sim --explore consensus [--depth N] [--owned 0|1] [--replicas N] [--proposers N] [--crashes N]\n"
-    "           [--reads N] [--hand-overs N] [--rounds N] [--indexes N] [--states-max N]\n";
+    "           [--reads N] [--hand-overs N] [--rounds N] [--indexes N] [--states-max N]\n"
+    "ledger-sim --explore txn [--scenario 0..5] [--depth N] [--attempts N] [--recoveries N] [--states-max "
+    "N]\n";
 
 namespace {
 
@@ -80,11 +83,23 @@ int Core(int argc, char** argv) {
   return code;
 }
 
-int Explore(int argc, char** argv) {
+int Print(const ExploreReport& report, double took) {
+  absl::PrintF(
+      "%d states, %s depth %d%s; %d transitions, %d local states, %d steps of the production code; %d equal "
+      "states "
+      "compared; %.1f s, %.0f states/s\n",
+      report.states, report.failure.empty() ? "all to" : "failed beyond", report.depth,
+      report.exhausted ? ", and there are no others" : "", report.transitions, report.local_states,
+      report.steps, report.compared, took, static_cast<double>(report.states) / took);
+  if (report.failure.empty()) return 0;
+  absl::PrintF("FAILED: %s\nthe path to it:\n%s", report.failure, report.path);
+  return 1;
+}
+
+int ExploreConsensus(int argc, char** argv) {
   Numbers numbers;
   CoreExploreOptions options;
-  if (argc < 2 || std::string_view(argv[1]) != "consensus") return WrongUsage();
-  if (!numbers.Parse(argc - 1, argv + 1,
+  if (!numbers.Parse(argc, argv,
                      {{"--depth", options.depth},
                       {"--replicas", options.replicas},
                       {"--proposers", options.proposers},
@@ -109,17 +124,36 @@ int Explore(int argc, char** argv) {
   if (numbers["--owned"] != 0) options.start = CoreStart::kOwned;
   auto began = std::chrono::steady_clock::now();
   ExploreReport report = ExploreCore(options);
-  double took = Seconds(began);
-  absl::PrintF(
-      "%d states, %s depth %d%s; %d transitions, %d local states, %d steps of the core; %d equal states "
-      "compared; "
-      "%.1f s, %.0f states/s\n",
-      report.states, report.failure.empty() ? "all to" : "failed beyond", report.depth,
-      report.exhausted ? ", and there are no others" : "", report.transitions, report.local_states,
-      report.steps, report.compared, took, static_cast<double>(report.states) / took);
-  if (report.failure.empty()) return 0;
-  absl::PrintF("FAILED: %s\nthe path to it:\n%s", report.failure, report.path);
-  return 1;
+  return Print(report, Seconds(began));
+}
+
+int ExploreTransactions(int argc, char** argv) {
+  Numbers numbers;
+  TxnExploreOptions options;
+  if (!numbers.Parse(argc, argv,
+                     {{"--scenario", 0},
+                      {"--depth", options.depth},
+                      {"--attempts", options.attempts},
+                      {"--recoveries", options.recoveries},
+                      {"--states-max", options.states_max}}) ||
+      numbers["--scenario"] >= kTxnScenarios) {
+    return WrongUsage();
+  }
+  options.scenario = static_cast<TxnScenario>(numbers["--scenario"]);
+  options.depth = numbers.small("--depth");
+  options.attempts = numbers.small("--attempts");
+  options.recoveries = numbers.small("--recoveries");
+  options.states_max = numbers["--states-max"];
+  auto began = std::chrono::steady_clock::now();
+  ExploreReport report = ExploreTxn(options);
+  return Print(report, Seconds(began));
+}
+
+int Explore(int argc, char** argv) {
+  std::string_view what = argc < 2 ? std::string_view() : argv[1];
+  if (what == "consensus") return ExploreConsensus(argc - 1, argv + 1);
+  if (what == "txn") return ExploreTransactions(argc - 1, argv + 1);
+  return WrongUsage();
 }
 
 int CoreWorldAgain(int argc, char** argv) {

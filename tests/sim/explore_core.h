@@ -1,7 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+
+#include "tests/sim/explore_report.h"
 
 namespace paxledger::sim {
 
@@ -24,18 +25,6 @@ struct CoreExploreOptions {
   CoreStart start = CoreStart::kEmpty;
   uint32_t depth = 12;  // events from the start
   uint64_t states_max = 50'000'000;
-};
-
-struct ExploreReport {
-  std::string failure;     // empty: every rule held in every state that was reached
-  std::string path;        // how to come to the failure, an event a line
-  uint32_t depth = 0;      // all states within so many events were reached
-  bool exhausted = false;  // there are no others within the other bounds
-  uint64_t states = 0;
-  uint64_t transitions = 0;  // between them, the ones that change nothing included
-  uint64_t steps = 0;  // of the production code: a step from an equal state on an equal event is taken once
-  uint64_t local_states = 0;
-  uint64_t compared = 0;  // states that were held equal, and whose next steps were compared
 };
 
 /// Breadth first through all states of a few real shard logs, up to symmetry of the two commands. Replicas share nothing but

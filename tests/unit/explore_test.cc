@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/sim/explore_core.h"
+#include "tests/sim/explore_txn.h"
 
 namespace paxledger::sim {
 namespace {
@@ -33,6 +34,24 @@ TEST(ExploreCore, VisitsTheSameStatesInEveryRun) {
   ExploreReport second = ExploreCore({.depth = 8});
   EXPECT_EQ(first.states, second.states);
   EXPECT_EQ(first.transitions, second.transitions);
+}
+
+class ExploreTransactions : public testing::TestWithParam<uint32_t> {};
+
+TEST_P(ExploreTransactions, FindsNothingWrong) {
+  ExploreReport report = ExploreTxn({.scenario = static_cast<TxnScenario>(GetParam()), .depth = 11});
+  EXPECT_EQ(report.failure, "") << report.path;
+  EXPECT_EQ(report.depth, 11U);
+  EXPECT_GT(report.states, 2'000U) << "the explorer hardly goes anywhere";
+  EXPECT_GT(report.compared, 0U) << "nobody looked whether equal states do the same";
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryScenario, ExploreTransactions, testing::Range(0U, kTxnScenarios));
+
+TEST(ExploreTransactionsOfOneAttempt, ComesToAnEnd) {
+  ExploreReport report = ExploreTxn({.attempts = 1, .recoveries = 0, .depth = 100});
+  EXPECT_EQ(report.failure, "") << report.path;
+  EXPECT_TRUE(report.exhausted);
 }
 
 }  // namespace
