@@ -5,6 +5,7 @@ add_library(sim_core
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_driver.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_facts.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/core_node.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/duel_rounds.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_core.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_names.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_shard.cc
@@ -14,7 +15,7 @@ target_link_libraries(sim_core PUBLIC txn_core)
 # Has a main of its own, which takes --rewrite.
 paxledger_test(core_trace_test
   SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/traces/trace_runner.cc ${CMAKE_CURRENT_SOURCE_DIR}/unit/core_random_test.cc
-          ${CMAKE_CURRENT_SOURCE_DIR}/unit/explore_test.cc
+          ${CMAKE_CURRENT_SOURCE_DIR}/unit/duel_test.cc ${CMAKE_CURRENT_SOURCE_DIR}/unit/explore_test.cc
   LIBS sim_core)
 target_compile_definitions(core_trace_test PRIVATE
   PAXLEDGER_TRACES="${CMAKE_CURRENT_SOURCE_DIR}/traces")
@@ -67,9 +68,9 @@ if("integration" IN_LIST PAXLEDGER_LAYERS)
     set_tests_properties(Explorer.${name} PROPERTIES LABELS integration TIMEOUT 300)
   endfunction()
   paxledger_exploration(ConsensusFromTheEmptyLog consensus --depth 13)
-  paxledger_exploration(ConsensusWithAnOwner consensus --owned 1 --depth 11)
-  paxledger_exploration(ConsensusWithAReader consensus --owned 1 --reads 1 --depth 9)
-  paxledger_exploration(ConsensusWithAHandOver consensus --owned 1 --hand-overs 1 --depth 9)
+  paxledger_exploration(ConsensusWithAnOwner consensus --start 1 --depth 11)
+  paxledger_exploration(ConsensusWithAReader consensus --start 1 --reads 1 --depth 9)
+  paxledger_exploration(ConsensusWithAHandOver consensus --start 1 --hand-overs 1 --depth 9)
   foreach(scenario RANGE 5)
     paxledger_exploration(TransactionsOfScenario${scenario} txn --scenario ${scenario} --depth 16)
   endforeach()

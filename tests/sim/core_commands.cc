@@ -1,5 +1,6 @@
 #include "tests/sim/core_commands.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -7,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
@@ -14,6 +16,7 @@
 #include "base/mark.h"
 #include "base/planted.h"
 #include "tests/sim/core_driver.h"
+#include "tests/sim/duel_rounds.h"
 #include "tests/sim/explore_core.h"
 #include "tests/sim/explore_txn.h"
 
@@ -22,12 +25,16 @@ namespace paxledger::sim {
 const char kCoreUsage[] =
     "ledger-sim --core [--steps N] [--seed N] [--replicas 3|5]\n"
     "ledger-sim --core-world N [--replicas 3|5]\n"
-    "ledger-sim --explore consensus [--depth N] [--owned 0|1] [--replicas N] [--proposers N] [--crashes N]\n"
+    "ledger-sim --explore consensus [--depth N] [--start 0..2] [--replicas N] [--proposers N] [--crashes N]\n"
     "           [--reads N] [--hand-overs N] [--rounds N] [--indexes N] [--states-max N]\n"
+    "ledger-sim --duel-rounds [--indexes N] [--seed N] [--round-trip-us N]\n"
     "ledger-sim --explore txn [--scenario 0..5] [--depth N] [--attempts N] [--recoveries N] [--states-max "
     "N]\n";
 
 namespace {
+
+constexpr double kDuelMeanRoundMax = 1.1;
+constexpr uint64_t kDuelRoundsMax = 2;  // of 99 in 100 indexes
 
 double Seconds(std::chrono::steady_clock::time_point since) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
@@ -96,6 +103,25 @@ int Print(const ExploreReport& report, double took) {
   return 1;
 }
 
+void Print(const DuelOptions& options, const DuelReport& report) {
+  double decided = static_cast<double>(report.decided());
+  auto share = [&](uint64_t round) {
+    return round < report.indexes.size() ? 100.0 * static_cast<double>(report.indexes[round]) / decided : 0.0;
+  };
+  auto round_trips = [&](uint64_t percent) {
+    int64_t took_us = report.took_us[(report.took_us.size() - 1) * percent / 100];
+    return static_cast<double>(took_us) / static_cast<double>(options.round_trip_us);
+  };
+  bool owned = options.over == DuelOptions::Over::kOwnersIndex;
+  double more = std::max(0.0, 100.0 - share(0) - share(1) - share(2) - share(3));
+  absl::PrintF("| %s | %d | %d ", owned ? "an owner's index" : "nobody's index", options.replicas,
+               options.proposers);
+  absl::PrintF("| %.1f%% | %.1f%% | %.1f%% | %.1f%% | %.1f%% ", share(0), share(1), share(2), share(3), more);
+  absl::PrintF("| %.2f | %d | %d ", report.MeanRound(), report.RoundOf(990), report.indexes.size() - 1);
+  absl::PrintF("| %.2f ", static_cast<double>(report.prepares) / decided);
+  absl::PrintF("| %.1f | %.1f |\n", round_trips(50), round_trips(99));
+}
+
 int ExploreConsensus(int argc, char** argv) {
   Numbers numbers;
   CoreExploreOptions options;
@@ -109,7 +135,7 @@ int ExploreConsensus(int argc, char** argv) {
                       {"--rounds", options.rounds},
                       {"--indexes", options.indexes},
                       {"--states-max", options.states_max},
-                      {"--owned", 0}})) {
+                      {"--start", 0}})) {
     return WrongUsage();
   }
   options.depth = numbers.small("--depth");
@@ -121,7 +147,8 @@ int ExploreConsensus(int argc, char** argv) {
   options.rounds = numbers["--rounds"];
   options.indexes = numbers["--indexes"];
   options.states_max = numbers["--states-max"];
-  if (numbers["--owned"] != 0) options.start = CoreStart::kOwned;
+  if (numbers["--start"] >= kCoreStarts) return WrongUsage();
+  options.start = static_cast<CoreStart>(numbers["--start"]);
   auto began = std::chrono::steady_clock::now();
   ExploreReport report = ExploreCore(options);
   return Print(report, Seconds(began));
@@ -154,6 +181,41 @@ int Explore(int argc, char** argv) {
   if (what == "consensus") return ExploreConsensus(argc - 1, argv + 1);
   if (what == "txn") return ExploreTransactions(argc - 1, argv + 1);
   return WrongUsage();
+}
+
+int DuelRounds(int argc, char** argv) {
+  Numbers numbers;
+  DuelOptions options;
+  if (!numbers.Parse(argc, argv,
+                     {{"--indexes", options.indexes},
+                      {"--seed", options.seed},
+                      {"--round-trip-us", static_cast<uint64_t>(options.round_trip_us)}})) {
+    return WrongUsage();
+  }
+  options.indexes = numbers["--indexes"];
+  options.seed = numbers["--seed"];
+  options.round_trip_us = static_cast<int64_t>(numbers["--round-trip-us"]);
+  std::string table;
+  for (int column = 0; column < 14; ++column) table += "---|";
+  absl::PrintF("| a duel over | replicas | proposers | round 0 | 1 | 2 | 3 | more | mean | 99%% | highest ");
+  absl::PrintF("| Prepares an index | round trips an index, p50 | p99 |\n|%s\n", table.c_str());
+  constexpr std::pair<uint32_t, uint32_t> kDuels[] = {{3, 1}, {3, 2}, {3, 3}, {5, 2}, {5, 3}, {5, 5}};
+  int code = 0;
+  for (DuelOptions::Over over : {DuelOptions::Over::kOwnersIndex, DuelOptions::Over::kNobodysIndex}) {
+    for (auto [replicas, proposers] : kDuels) {
+      options.over = over;
+      options.replicas = replicas;
+      options.proposers = proposers;
+      DuelReport report = RunDuel(options);
+      if (report.failure.empty()) Print(options, report);
+      bool bounded = report.MeanRound() <= kDuelMeanRoundMax && report.RoundOf(990) <= kDuelRoundsMax;
+      if (report.failure.empty() && bounded) continue;
+      absl::PrintF("FAILED: %d proposers of %d replicas: %s\n", proposers, replicas,
+                   report.failure.empty() ? "more rounds than a duel may take" : report.failure.c_str());
+      code = 1;
+    }
+  }
+  return code;
 }
 
 int CoreWorldAgain(int argc, char** argv) {
@@ -190,6 +252,7 @@ std::optional<int> RunCoreCommand(int argc, char** argv) {
   std::string_view mode = argv[1];
   if (mode == "--core") return Core(argc - 1, argv + 1);
   if (mode == "--explore") return Explore(argc - 1, argv + 1);
+  if (mode == "--duel-rounds") return DuelRounds(argc - 1, argv + 1);
   if (mode == "--core-world") return CoreWorldAgain(argc, argv);
   return std::nullopt;
 }

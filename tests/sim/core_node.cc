@@ -1,5 +1,7 @@
 #include "tests/sim/core_node.h"
 
+#include <iterator>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/check.h"
@@ -28,6 +30,7 @@ CoreNode::CoreNode(const CoreNode& other)
       incarnation_(other.incarnation_),
       disk_(other.disk_),
       lost_records_(other.lost_records_),
+      silent_below_(other.silent_below_),
       log_(other.log_ == nullptr ? nullptr : std::make_unique<ShardLog>(*other.log_)),
       barrier_(other.barrier_ == nullptr ? nullptr : std::make_unique<Barrier>(*other.barrier_)),
       waiting_(other.waiting_),
@@ -46,7 +49,7 @@ void CoreNode::Start(uint64_t first_round, const Moment& now, CoreOutput& out) {
                                                     .incarnation = Incarnation{incarnation_},
                                                     .members = members_,
                                                     .genesis = Sha256("genesis"),
-                                                    .silent_below = {}},
+                                                    .silent_below = silent_below_},
                                     *random_);
   Restore();
   Step(event::Tick{}, now, out);
@@ -62,7 +65,12 @@ void CoreNode::Restore() {
     auto at = disk_.find(chosen);
     Check(at != disk_.end() && at->second.value != nullptr,
           "a replica holds the values that it knows to be chosen");
-    log_->RestoreChosen(LogIndex{chosen}, PeekEnvelope(*at->second.value).owner, Sha256(*at->second.value));
+    std::optional<Configuration> members;
+    for (auto row = disk_.begin(); row != std::next(at); ++row) {
+      if (row->second.members.has_value()) members = row->second.members;
+    }
+    log_->RestoreChosen(LogIndex{chosen}, PeekEnvelope(*at->second.value).owner, Sha256(*at->second.value),
+                        members);
   }
   for (auto at = disk_.upper_bound(chosen); at != disk_.end(); ++at) {
     log_->RestoreRecord(LogIndex{at->first}, at->second.record, at->second.value);
@@ -80,6 +88,14 @@ void CoreNode::Crash(size_t writes_kept, CoreOutput& out) {
   chosen_.clear();
   wake_at_us_ = INT64_MAX;
   barrier_wake_at_us_ = INT64_MAX;
+}
+
+void CoreNode::Drop() {
+  Check(up() && !log_->member(), "a member of a shard is never dropped");
+  silent_below_ = log_->configuration().since;
+  CoreOutput nothing;
+  Crash(0, nothing);
+  LoseRecords();
 }
 
 void CoreNode::Wipe() {
@@ -209,7 +225,8 @@ const CoreNode::Row* CoreNode::DiskRow(LogIndex index) const {
 }
 
 void CoreNode::Store(const RecordWrite& write, CoreOutput& out) {
-  disk_[write.index.value] = Row{write.record, write.chosen, write.value, write.chosen_through};
+  disk_[write.index.value] =
+      Row{write.record, write.chosen, write.value, write.chosen_through, write.members};
   if (!write.chosen && !write.record.accepted.none()) {
     out.votes.push_back({write.index, write.record.accepted, write.record.digest, write.value});
   }
@@ -265,6 +282,7 @@ void CoreNode::WriteState(StateWriter& out) const {
   };
   out.Number(incarnation_);
   out.Number(lost_records_ ? 1 : 0);
+  out.Number(silent_below_.value);
   out.Number(disk_.size());
   for (const auto& [index, row] : disk_) {
     out.Number(index);

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,6 +55,7 @@ class CoreNode {
     bool chosen = false;
     SharedBytes value;
     LogIndex chosen_through;
+    std::optional<Configuration> members;  // that a chosen value brings into force
   };
 
   // A process. `first_round` numbers its barriers.
@@ -61,6 +63,9 @@ class CoreNode {
   void Start(uint64_t first_round, const Moment& now, CoreOutput& out);
   /// The first `writes_kept` of the writes that wait at the disk are durable, the others lost.
   void Crash(size_t writes_kept, CoreOutput& out);
+  /// The replica left the shard: the process ends, its records are removed, and the next one knows below which index it may not
+  /// vote any more (consensus.md rule 16).
+  void Drop();
   /// The disk is found empty, the incarnation with it; only while down.
   void Wipe();
   /// The records are gone, and nothing else.
@@ -101,6 +106,7 @@ class CoreNode {
   uint64_t incarnation_ = 0;
   std::map<uint64_t, Row> disk_;
   bool lost_records_ = false;
+  LogIndex silent_below_;
 
   // Of the process.
   std::unique_ptr<ShardLog> log_;  // null: down

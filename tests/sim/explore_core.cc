@@ -175,6 +175,9 @@ class CoreExplorer {
   Local Act(const Local& before, uint32_t replica, Event event, CoreOutput& out);
   std::vector<Local> Begin(CoreFacts& facts);
   void ChooseFirst(std::vector<Local>& locals, CoreFacts& facts);
+  void DropThird(std::vector<Local>& locals, CoreFacts& facts);
+  void Settle(std::vector<Local>& locals, CoreFacts& facts, uint32_t replica, const ShardLogEvent& event,
+              std::pair<uint32_t, uint32_t> among);
   bool Beyond(const CoreOutput& out) const;
   bool BallotBeyond(Ballot ballot) const { return !ballot.none() && ballot.round() > options_.rounds; }
   void LearnValues(const CoreOutput& out);
@@ -528,32 +531,34 @@ std::vector<Local> CoreExplorer::Begin(CoreFacts& facts) {
     case CoreStart::kOwned:
       ChooseFirst(locals, facts);
       break;
+    case CoreStart::kDropped:
+      DropThird(locals, facts);
+      break;
   }
   return locals;
 }
 
-// Everything arrives and becomes durable at once, until all is quiet.
-void CoreExplorer::ChooseFirst(std::vector<Local>& locals, CoreFacts& facts) {
+// After `event`, everything between the replicas of a range arrives and becomes durable at once, until all is quiet.
+void CoreExplorer::Settle(std::vector<Local>& locals, CoreFacts& facts, uint32_t replica,
+                          const ShardLogEvent& event, std::pair<uint32_t, uint32_t> among) {
   std::deque<Flight> flights;
-  auto take = [&](uint32_t replica, auto act) {
-    Local& local = locals[replica - 1];
+  auto take = [&](uint32_t at, auto act) {
+    Local& local = locals[at - 1];
     CoreOutput out;
     act(local, out);
     while (local.core.writes_waiting() > 0) local.core.Sync(1, MomentOf(local), out);
     LearnValues(out);
-    std::string wrong = facts.Note(members_[replica - 1], out);
+    std::string wrong = facts.Note(members_[at - 1], out);
     if (!wrong.empty() && report_.failure.empty()) {
       report_.failure = std::move(wrong);
       report_.path = "  before the first event\n";
     }
     for (auto& [to, message] : out.sends) {
-      flights.push_back(Flight{members_[replica - 1], to, 0, Incarnation{}, std::move(message)});
+      if (to.value < among.first || to.value > among.second) continue;
+      flights.push_back(Flight{members_[at - 1], to, 0, Incarnation{}, std::move(message)});
     }
   };
-  auto command = std::make_shared<const std::string>(EncodeCommand(MachineId::kTxn, "first"));
-  take(1, [&](Local& local, CoreOutput& out) {
-    local.core.Step(event::Proposed{{PendingCommand{command}}}, MomentOf(local), out);
-  });
+  take(replica, [&](Local& local, CoreOutput& out) { local.core.Step(event, MomentOf(local), out); });
   while (!flights.empty() && report_.failure.empty()) {
     Flight flight = std::move(flights.front());
     flights.pop_front();
@@ -561,11 +566,28 @@ void CoreExplorer::ChooseFirst(std::vector<Local>& locals, CoreFacts& facts) {
       local.core.Handle(flight.from, flight.message, MomentOf(local), out);
     });
   }
-  for (const Local& local : locals) {
-    bool chosen = local.core.log().chosen() == LogIndex{1};
-    Check(chosen || !report_.failure.empty(), "the first index is chosen where nothing interferes");
+  ++begins_after_;
+  for (uint32_t at = among.first; at <= among.second; ++at) {
+    bool chosen = locals[at - 1].core.log().chosen().value == begins_after_;
+    Check(chosen || !report_.failure.empty(), "an index is chosen where nothing interferes");
   }
-  begins_after_ = 1;
+}
+
+void CoreExplorer::ChooseFirst(std::vector<Local>& locals, CoreFacts& facts) {
+  auto command = std::make_shared<const std::string>(EncodeCommand(MachineId::kTxn, "first"));
+  Settle(locals, facts, 1, event::Proposed{{PendingCommand{command}}}, {1, options_.replicas});
+}
+
+void CoreExplorer::DropThird(std::vector<Local>& locals, CoreFacts& facts) {
+  Check(options_.replicas == 3, "two of three choose that the third leaves");
+  auto command = std::make_shared<const std::string>(EncodeCommand(MachineId::kTxn, "first"));
+  Settle(locals, facts, 2, event::Proposed{{PendingCommand{command}}}, {2, 3});
+  event::ChangeMembers leave{{LogIndex{}, members_[2], ReplicaId{}}, Owner{members_[1], Incarnation{1}}};
+  if (report_.failure.empty()) Settle(locals, facts, 2, leave, {2, 3});
+  if (!report_.failure.empty()) return;
+  CoreOutput nothing;
+  locals[2].core.Drop();
+  locals[2].core.Start(2 * kRoundsOfALife, MomentOf(locals[2]), nothing);
 }
 
 ExploreReport CoreExplorer::Run() {

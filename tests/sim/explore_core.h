@@ -8,9 +8,13 @@ namespace paxledger::sim {
 
 /// Where the explorer begins.
 enum class CoreStart : uint8_t {
-  kEmpty,  // nothing is chosen: the first proposer has to prepare
-  kOwned,  // index 1 is chosen and known to all, and replica 1 owns the next
+  kEmpty = 0,  // nothing is chosen: the first proposer has to prepare
+  kOwned = 1,  // index 1 is chosen and known to all, and replica 1 owns the next
+  // Replicas 2 and 3 chose index 1, and at index 2 that 3 leaves; its records are removed, and it is started anew. Replica 1
+  // has heard of nothing.
+  kDropped = 2,
 };
+inline constexpr uint32_t kCoreStarts = 3;
 
 /// How far the explorer of the consensus core goes. Messages may be lost, late, and come any number of times; all else is
 /// bounded by numbers.

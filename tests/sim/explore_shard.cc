@@ -93,6 +93,8 @@ std::string ExploredBodies::NameOf(const Vote& vote) const {
 ExploredShard::ExploredShard(ShardId shard, const ExploredBodies& bodies, uint32_t attempts)
     : shard_(shard), bodies_(bodies), attempts_(attempts) {
   TestShard first(shard_, kExploredShards);
+  // The clocks of shards stand apart.
+  first.Apply({CloseCommand{LogTime{int64_t{kExploredShards - shard_.value} * 1'000}}});
   std::string bank = AccountOn(shard_, kExploredShards, kBank);
   first.Apply({Open(bank, Unlimited())});
   for (uint32_t body = 0; body < bodies_.size(); ++body) {
@@ -171,6 +173,10 @@ const ExploredShard::Applied& ExploredShard::Apply(uint32_t state, uint32_t numb
   for (const Vote& vote : applied.said) CheckRefusal(states_[state], vote);
   CheckAccounts(after);
   CheckClearing(after, shard.machine->Clearing());
+  const auto* finish = std::get_if<FinishCommand>(&command);
+  if (finish != nullptr && shard.machine->clock() < finish->decision.committed_at) {
+    Wrong("the clock stands before what was finished");  // rule 9
+  }
   std::vector<std::pair<uint32_t, TxnCommand>>& taken = states_[state].taken;
   if (taken.size() < kStepsRemembered) taken.emplace_back(number, command);
   auto known = by_name_.find(after.name);

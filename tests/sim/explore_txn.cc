@@ -163,8 +163,9 @@ class TxnExplorer {
   void SendBody(const Actor& actor, const std::vector<ShardId>& to, State& state);
   void SendResolve(const Actor& actor, State& state);
   void React(Actor& actor, State& state);
-  void NoteDecision(const Tally& tally, State& state);
+  void NoteDecision(const Actor& actor, State& state);
   bool AllVoted(const Tally& tally, const State& state) const;
+  LogTime LastPrepared(const Tally& tally, const State& state) const;
   void Know(const std::optional<Vote>& vote, ShardId shard, Actor& actor) const;
 
   void Expand(const State& state);
@@ -239,7 +240,7 @@ void TxnExplorer::SendResolve(const Actor& actor, State& state) {
 // What is done as soon as votes allow it: `Coordinator::Drive` and `Settler::Drive`.
 void TxnExplorer::React(Actor& actor, State& state) {
   if (!actor.begun || actor.tally.standing() == Tally::Standing::kOpen) return;
-  NoteDecision(actor.tally, state);
+  NoteDecision(actor, state);
   if (actor.gateway && actor.tally.standing() == Tally::Standing::kSuperseded) {
     // Rule 3: the same Prepare joins the later attempt.
     if (actor.tally.superseded_by() > options_.attempts) return;
@@ -264,7 +265,17 @@ bool TxnExplorer::AllVoted(const Tally& tally, const State& state) const {
   });
 }
 
-void TxnExplorer::NoteDecision(const Tally& tally, State& state) {
+LogTime TxnExplorer::LastPrepared(const Tally& tally, const State& state) const {
+  LogTime last;
+  for (uint32_t number : state.said) {
+    const Vote& vote = said_[number].vote;
+    if (vote.kind == VoteKind::kPrepared && vote.of == tally.of()) last = std::max(last, vote.at);
+  }
+  return last;
+}
+
+void TxnExplorer::NoteDecision(const Actor& actor, State& state) {
+  const Tally& tally = actor.tally;
   Try of = tally.decided_try();
   // A home that bound the id to another body may say so without a record (rule 1).
   bool from_votes = tally.standing() == Tally::Standing::kDecided && !tally.was_told() &&
@@ -275,6 +286,11 @@ void TxnExplorer::NoteDecision(const Tally& tally, State& state) {
   }
   uint32_t body = bodies_.Find(of.digest);
   Decision decision = tally.decision();
+  // A gateway heard exactly what was said, times and all.
+  bool heard = from_votes && actor.gateway && decision.kind == DecisionKind::kCommitted;
+  if (heard && decision.committed_at != LastPrepared(tally, state)) {
+    return Fail(absl::StrCat(bodies_.NameOf(of), " committed at another time than the last of its prepares"));
+  }
   decision.committed_at = LogTime{};
   Facts facts = facts_[state.facts];
   auto [known, fresh] = facts.try_emplace({body, of.attempt}, decision);
@@ -306,11 +322,13 @@ void TxnExplorer::Know(const std::optional<Vote>& vote, ShardId shard, Actor& ac
 void TxnExplorer::Expand(const State& state) {
   for (uint32_t gateway = 0; gateway < kGateways; ++gateway) {
     const Actor& actor = actors_[state.actors[gateway]];
-    if (!actor.begun) Start(state, {EventKind::kStart, gateway, 0});
-    bool aborted = actor.begun && actor.tally.standing() == Tally::Standing::kDecided &&
+    bool begun = actor.begun;
+    bool aborted = begun && actor.tally.standing() == Tally::Standing::kDecided &&
                    actor.tally.decision().kind == DecisionKind::kAborted;
-    if (aborted && actor.tally.decided_try().attempt < options_.attempts)
-      Next(state, {EventKind::kNext, gateway, 0});
+    bool again = aborted && actor.tally.decided_try().attempt < options_.attempts;
+    // From here on `actor` may have moved.
+    if (!begun) Start(state, {EventKind::kStart, gateway, 0});
+    if (again) Next(state, {EventKind::kNext, gateway, 0});
   }
   for (uint32_t sent : state.sent) Apply(state, {EventKind::kApply, sent_[sent].to.value, sent});
   for (uint32_t said : state.said) {
