@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t kFlightsMax = 80;
 constexpr uint64_t kCalmStepsMax = 40'000;
+constexpr uint64_t kAskAgainSteps = 1'000;
 
 enum class Verbosity : uint8_t { kQuiet, kEveryStep };
 
@@ -136,6 +137,12 @@ class Episode {
       }
     }
     CrashOrRestart(proposer);
+    // Or for ever: then the reader knows of a vote whose bytes are nowhere any more.
+    if (emptied_ || orphan_ % 2 == 0 || !world_.KnownToAll(acceptor)) return;
+    emptied_ = true;
+    Say(absl::StrCat("empty the disk of ", acceptor));
+    world_.Wipe(acceptor);
+    world_.Restart(acceptor);
   }
 
   void DeliverNewest(uint32_t from, uint32_t to) {
@@ -255,14 +262,17 @@ class Episode {
     for (uint32_t r = 1; r <= world_.replicas(); ++r) world_.Restart(r);
     // Something to decide, so that whoever is behind hears of it; often by the owner alone, with nobody who would help.
     uint32_t proposer = AnyReplica();
-    while (world_.gone(proposer)) proposer = 1 + proposer % world_.replicas();
+    while (world_.wiped(proposer)) proposer = 1 + proposer % world_.replicas();
     uint32_t owner = world_.log(proposer).owner().replica.value;
-    if (random_.Chance(1, 2) && owner != 0 && !world_.gone(owner)) proposer = owner;
+    if (random_.Chance(1, 2) && owner != 0 && !world_.wiped(owner)) proposer = owner;
     world_.Propose(proposer, "last");
     bool all_read = random_.Chance(1, 2);
     for (uint32_t r = 1; all_read && r <= world_.replicas(); ++r) world_.StartRead(r);
     uint64_t limit = step_ + kCalmStepsMax;
     for (; step_ < limit && world_.failure().empty(); ++step_) {
+      // What was forwarded to a replica that is gone is lost; its client asks again.
+      if (emptied_ && (limit - step_) % kAskAgainSteps == 0)
+        world_.Propose(proposer, absl::StrCat("again", step_));
       if (CalmStep()) continue;
       if (Settled()) return CheckCommands();
       int64_t wake = INT64_MAX;

@@ -10,6 +10,8 @@ namespace paxledger::sim {
 namespace {
 constexpr uint32_t kHopsMax = 3;
 constexpr int64_t kBarrierRetransmitUs = 60'000;
+constexpr int64_t kBackoffMinUs = 500;
+constexpr uint32_t kDoublingsMax = 5;
 }  // namespace
 
 std::string BallotName(Ballot ballot) {
@@ -35,6 +37,7 @@ CoreNode::CoreNode(const CoreNode& other)
       barrier_(other.barrier_ == nullptr ? nullptr : std::make_unique<Barrier>(*other.barrier_)),
       waiting_(other.waiting_),
       chosen_(other.chosen_),
+      prepared_(other.prepared_),
       wake_at_us_(other.wake_at_us_),
       barrier_wake_at_us_(other.barrier_wake_at_us_) {}
 
@@ -86,6 +89,7 @@ void CoreNode::Crash(size_t writes_kept, CoreOutput& out) {
   log_.reset();
   barrier_.reset();
   chosen_.clear();
+  prepared_.clear();
   wake_at_us_ = INT64_MAX;
   barrier_wake_at_us_ = INT64_MAX;
 }
@@ -113,14 +117,30 @@ void CoreNode::LoseRecords() {
 
 void CoreNode::Step(const ShardLogEvent& event, const Moment& now, CoreOutput& out) {
   LogIndex before = log_->chosen();
-  CarryOut(log_->Step(event, now), out);
+  CarryOut(log_->Step(event, now), now, out);
   if (!log_->voting() && !lost_records_) {
     out.failure = absl::StrCat("replica ", self_.value, " votes no more, though its disk lost nothing");
   }
   if (log_->chosen() > before) OnBarrier(barrier_->Chosen(LocalAt(now)), now, out);
 }
 
-void CoreNode::CarryOut(Effects effects, CoreOutput& out) {
+// Rule 13: each index costs a proposer at most one Prepare per backoff, which doubles.
+void CoreNode::NotePrepare(LogIndex index, Ballot ballot, const Moment& now, CoreOutput& out) {
+  auto [at, first] = prepared_.try_emplace(index.value);
+  Prepared& prepared = at->second;
+  if (prepared.ballot == ballot) return;  // the same promise in another write
+  if (lost_records_) return;              // it may only be told of what it prepared before
+  ++out.prepares;
+  uint32_t doublings = first ? 0 : std::min(prepared.times - 1, kDoublingsMax);
+  int64_t backoff_us = std::max(kBackoffMinUs, now.round_trip_us) << doublings;
+  if (!first && now.now_us < prepared.at_us + backoff_us) {
+    out.failure = absl::StrCat("replica ", self_.value, " prepares index ", index.value,
+                               " again before its backoff is over");
+  }
+  prepared = Prepared{ballot, now.now_us, prepared.times + 1};
+}
+
+void CoreNode::CarryOut(Effects effects, const Moment& now, CoreOutput& out) {
   if (!effects.fatal.empty()) {
     out.failure = absl::StrCat("replica ", self_.value, " stops: ", effects.fatal);
   }
@@ -129,8 +149,9 @@ void CoreNode::CarryOut(Effects effects, CoreOutput& out) {
     if (!record.accepted.none() && !write.chosen) {
       out.proposals.push_back({write.index, record.accepted, record.digest, write.value});
     }
-    if (record.promised > record.accepted && !write.chosen && record.promised.replica() == self_) {
-      ++out.prepares;
+    if (record.promised > record.accepted && !write.chosen && record.promised.replica() == self_ &&
+        record.promised.round() > 0) {
+      NotePrepare(write.index, record.promised, now, out);
     }
     waiting_.push_back(std::move(write));
   }

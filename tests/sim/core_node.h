@@ -38,7 +38,8 @@ struct CoreOutput {
 
 /// One replica of a shard with everything around its log reduced to a few lines: a disk whose writes become durable when told,
 /// and the barrier. A value: a copy goes its own way.
-/// Checks that no message tells of a record that is not durable here (consensus.md rule 2), and that who lost nothing votes.
+/// Checks that no message tells of a record that is not durable here (consensus.md rule 2), that a Prepare keeps to its backoff (rule
+/// 13), and that who lost nothing votes.
 /// Threads: one.
 class CoreNode {
  public:
@@ -89,7 +90,8 @@ class CoreNode {
 
  private:
   Barrier::Local LocalAt(const Moment& now) const;
-  void CarryOut(Effects effects, CoreOutput& out);
+  void CarryOut(Effects effects, const Moment& now, CoreOutput& out);
+  void NotePrepare(LogIndex index, Ballot ballot, const Moment& now, CoreOutput& out);
   void CheckRevealed(const PaxosMessage& message, CoreOutput& out) const;
   void Return(std::vector<PendingCommand> commands, CoreOutput& out);
   void OnBarrier(BarrierEffects effects, const Moment& now, CoreOutput& out);
@@ -113,6 +115,12 @@ class CoreNode {
   std::unique_ptr<Barrier> barrier_;
   std::deque<RecordWrite> waiting_;         // at the disk
   std::map<uint64_t, SharedBytes> chosen_;  // applied in this life, for peers that fetch
+  struct Prepared {
+    Ballot ballot;
+    int64_t at_us = 0;  // last
+    uint32_t times = 0;
+  };
+  std::map<uint64_t, Prepared> prepared_;  // by index
   int64_t wake_at_us_ = INT64_MAX;
   int64_t barrier_wake_at_us_ = INT64_MAX;
 };

@@ -64,6 +64,8 @@ class CoreWorld {
   bool reading(uint32_t replica) const { return !At(replica).reads.empty(); }
   /// Refused by its peers: it never comes back.
   bool gone(uint32_t replica) const { return At(replica).gone; }
+  /// It will be, once a peer hears of it.
+  bool wiped(uint32_t replica) const { return At(replica).wiped; }
   const CoreNode::Row* DiskRow(uint32_t replica, LogIndex index) const {
     return At(replica).core.DiskRow(index);
   }
