@@ -11,7 +11,7 @@ using Over = DuelOptions::Over;
 
 class Duel : public testing::TestWithParam<std::tuple<Over, uint32_t, uint32_t>> {};
 
-// `ledger-sim --duel-rounds` prints the table.
+// docs/costs.md has the table of `ledger-sim --duel-rounds`.
 TEST_P(Duel, TakesFewRoundsHoweverLongItLasts) {
   auto [over, replicas, proposers] = GetParam();
   DuelReport report = RunDuel({.over = over, .replicas = replicas, .proposers = proposers, .indexes = 500});

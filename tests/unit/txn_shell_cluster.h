@@ -46,6 +46,8 @@ class ShellCluster {
   /// How often a place was reached, on any node.
   uint64_t Hits(std::string_view mark) const;
   uint64_t Metric(uint32_t id, std::string_view name) { return machines_[id].metrics->counter(name).value(); }
+  /// Of its disk, by all of its processes.
+  uint64_t Syncs(uint32_t id) const { return machines_.at(id).disk.syncs(); }
   int64_t Level(uint32_t id, std::string_view name) { return machines_[id].metrics->gauge(name).value(); }
   void RunFor(absl::Duration time);
   /// True when `condition` held within `time`.
