@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/url/parse.hpp>
 #include <chrono>
 #include <deque>
 #include <map>
@@ -14,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/client_budget.h"
 #include "api/client_connection.h"
+#include "api/client_door.h"
 #include "api/client_requests.h"
 #include "base/bytes.h"
 #include "base/random.h"
@@ -23,8 +23,6 @@ namespace {
 
 constexpr int64_t kTickUs = 5'000;
 constexpr int64_t kIdleUsMax = 20'000'000;  // an older connection may be closed by the server at any moment
-constexpr int64_t kDownUsMin = 100'000;
-constexpr int64_t kDownUsMax = 2'000'000;
 constexpr int64_t kPauseUsMin = 10'000;
 constexpr int64_t kPauseUsMax = 1'000'000;
 constexpr absl::Duration kServerDeadlineDefault = absl::Seconds(5);
@@ -44,44 +42,18 @@ bool SaysRetryable(std::string_view body) {
   return value != std::string_view::npos && body.substr(value, 4) == "true";
 }
 
-absl::StatusOr<ClientEndpointAddress> ParseEndpoint(const std::string& url) {
-  const auto parsed = boost::urls::parse_uri(url);
-  if (!parsed || parsed->scheme() != "https" || parsed->encoded_host().empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("endpoint '", url, "' is not of the form https://host:port"));
-  }
-  ClientEndpointAddress address;
-  address.url = url;
-  address.host = parsed->host_address();
-  address.port = parsed->has_port() && parsed->port_number() != 0 ? parsed->port_number() : uint16_t{443};
-  boost::system::error_code error;
-  boost::asio::ip::make_address(address.host, error);
-  address.numeric = !error;
-  return address;
-}
-
-int SessionSlot() {
-  static const int slot = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
-  return slot;
-}
-
-/// Keeps the newest ticket of an endpoint for its next connection.
-int KeepSession(SSL* ssl, SSL_SESSION* session) {
-  auto* address = static_cast<ClientEndpointAddress*>(SSL_get_ex_data(ssl, SessionSlot()));
-  if (address == nullptr) return 0;
-  address->session = std::shared_ptr<SSL_SESSION>(session, SSL_SESSION_free);
-  return 1;  // the reference is ours now
-}
-
 }  // namespace
 
-/// A request on its way through its attempts.
+/// A request on its way through its attempts. Where a door falls silent it goes on through another, while the first may
+/// still answer: so one call may be in several places (queues, connections, `later_`), and the first final answer counts.
 struct ClientCall {
   ClientRequest request;
   absl::AnyInvocable<void(ClientAnswer)> done;
   int64_t deadline_us = 0;
-  size_t endpoint = 0;  // of this attempt
+  size_t endpoint = 0;  // of the next attempt, or the last one
   uint32_t attempts = 0;
+  uint32_t places = 1;
+  bool over = false;
   bool may_have_had_effect = false;
   std::string location;  // of a 202: to be read before the request is sent again
   std::string trouble;   // what went wrong last
@@ -89,8 +61,7 @@ struct ClientCall {
 
 ClientConnection::~ClientConnection() = default;
 
-/// Owns:  everything of the client. Each call is in exactly one place: an endpoint's queue, a connection, or
-/// `later_`.
+/// Owns:  everything of the client.
 class Client::Pool : public ClientConnection::Owner {
  public:
   explicit Pool(ClientOptions options)
@@ -122,7 +93,7 @@ class Client::Pool : public ClientConnection::Owner {
   const ClientCounters& counters() const { return counters_; }
 
  private:
-  using CallPtr = std::unique_ptr<ClientCall>;
+  using CallPtr = std::shared_ptr<ClientCall>;
   struct Endpoint {
     ClientEndpointAddress address;
     std::string header;  // the fields that are the same in every request
@@ -130,8 +101,8 @@ class Client::Pool : public ClientConnection::Owner {
     std::vector<std::shared_ptr<ClientConnection>> connections;
     std::vector<ClientConnection*> idle;  // the last one used last
     size_t opening = 0;
-    int64_t down_until_us = 0;
-    int64_t down_for_us = 0;  // above 0: in trouble, until a connection opens
+    CallPtr probe;  // under way; null: none
+    DoorWatch watch;
   };
 
   void Dispatch(CallPtr call);
@@ -139,17 +110,22 @@ class Client::Pool : public ClientConnection::Owner {
   void Open(size_t index);
   void Begin(ClientConnection& connection, CallPtr call);
   std::string Write(const Endpoint& endpoint, const ClientCall& call) const;
-  void Judge(CallPtr call, ClientResponse response);
+  void Judge(CallPtr call, const ClientConnection& from, ClientResponse response);
   void TryAgain(CallPtr call, int64_t pause_us);
-  void MarkDown(size_t index, const std::string& reason);
+  void Resume(CallPtr call, int64_t pause_us);
+  void TakeDown(size_t index, const std::string& reason);
+  void MoveExchanges(size_t index, const std::string& reason);
   void GiveUp(CallPtr call);
   void Finish(CallPtr call, ClientAnswer answer);
   int64_t Pause(const ClientCall& call);
   void ArmTick();
   void Tick();
   void ExpireConnections(int64_t now_us);
-  void Probe(int64_t now_us);
-  std::optional<size_t> UpEndpoint(size_t first, int64_t now_us) const;
+  void Probe(size_t index, int64_t now_us);
+  void ProbeEnded(size_t index, const ClientAnswer& answer);
+  size_t Nth(size_t wished, size_t offset, size_t k) const;
+  size_t Other(size_t than) { return endpoints_.size() == 1 ? than : Nth(than, turn_++, 1); }
+  std::optional<size_t> UpEndpoint(size_t wished, int64_t now_us);
 
   const ClientOptions options_;
   boost::asio::io_context io_{1};
@@ -191,7 +167,7 @@ absl::Status Client::Pool::Start() {
 }
 
 void Client::Pool::Send(ClientRequest request, absl::AnyInvocable<void(ClientAnswer)> done) {
-  auto call = std::make_unique<ClientCall>();
+  auto call = std::make_shared<ClientCall>();
   call->deadline_us = NowMicros() + absl::ToInt64Microseconds(request.timeout);
   call->endpoint = request.only.value_or(request.prefer.value_or(turn_++)) % endpoints_.size();
   call->request = std::move(request);
@@ -208,34 +184,67 @@ void Client::Pool::After(absl::Duration delay, absl::AnyInvocable<void()> then) 
       });
 }
 
-/// The next one without trouble; where all are in trouble, the next that was left alone long enough.
-std::optional<size_t> Client::Pool::UpEndpoint(size_t first, int64_t now_us) const {
-  std::optional<size_t> rested;
-  for (size_t k = 0; k < endpoints_.size(); ++k) {
-    const size_t index = (first + k) % endpoints_.size();
-    if (endpoints_[index]->down_for_us == 0) return index;
-    if (!rested.has_value() && endpoints_[index]->down_until_us <= now_us) rested = index;
-  }
-  return rested;
+/// The `k`th to try, of all: the one wished for, then the others from anywhere, so that they share what one leaves behind.
+size_t Client::Pool::Nth(size_t wished, size_t offset, size_t k) const {
+  const size_t others = endpoints_.size() - 1;
+  return k == 0 ? wished : (wished + 1 + (offset + k - 1) % others) % endpoints_.size();
 }
 
-/// Tries endpoints in trouble with a connection of their own, so that no call waits for one that hangs.
-void Client::Pool::Probe(int64_t now_us) {
-  for (size_t index = 0; index < endpoints_.size(); ++index) {
-    const Endpoint& endpoint = *endpoints_[index];
-    const bool rested = endpoint.down_for_us > 0 && endpoint.down_until_us <= now_us;
-    if (rested && endpoint.opening == 0 &&
-        endpoint.connections.size() < options_.connections_per_endpoint_max) {
-      Open(index);
+/// One in use, the one wished for if it is; one that came back a moment ago gets its share only slowly. Where none is in
+/// use, one that is worth trying.
+std::optional<size_t> Client::Pool::UpEndpoint(size_t wished, int64_t now_us) {
+  std::optional<size_t> back;
+  std::optional<size_t> rested;
+  const size_t offset = turn_++;
+  for (size_t k = 0; k < endpoints_.size(); ++k) {
+    const size_t index = Nth(wished, offset, k);
+    const DoorWatch& watch = endpoints_[index]->watch;
+    if (watch.up()) {
+      if (random_.Between(0, 999) < watch.SharePerThousand(now_us)) return index;
+      if (!back.has_value()) back = index;
+    } else if (!rested.has_value() && watch.Rested(now_us)) {
+      rested = index;
     }
   }
+  return back.has_value() ? back : rested;
+}
+
+/// Asks a door whether it serves: one in use that has been silent for long, or one out of use.
+void Client::Pool::Probe(size_t index, int64_t now_us) {
+  Endpoint& endpoint = *endpoints_[index];
+  auto call = std::make_shared<ClientCall>();
+  call->request.target = "/readyz";
+  call->request.only = index;
+  call->endpoint = index;
+  // Who is silent is given up soon, since others can answer; who is out of use may take its time to come back.
+  const int64_t patience_us = endpoint.watch.up() ? endpoint.watch.patience_us() : DoorWatch::kPatienceMaxUs;
+  call->deadline_us = now_us + patience_us;
+  call->done = [this, index](const ClientAnswer& answer) { ProbeEnded(index, answer); };
+  endpoint.probe = call;
+  endpoint.watch.ProbeSent();
+  endpoint.queue.push_front(std::move(call));
+  Pump(index);
+}
+
+void Client::Pool::ProbeEnded(size_t index, const ClientAnswer& answer) {
+  Endpoint& endpoint = *endpoints_[index];
+  endpoint.probe = nullptr;
+  if (answer.failure.ok() && answer.http_status == 200) {
+    endpoint.watch.ProbeAnswered(NowMicros());
+    return;
+  }
+  if (answer.failure.ok()) return endpoint.watch.Refused(NowMicros());  // what it took on it may still answer
+  const std::string reason = "no sign of life";
+  TakeDown(index, reason);
+  MoveExchanges(index, reason);
 }
 
 void Client::Pool::Dispatch(CallPtr call) {
+  if (call->over) return;
   if (!call->request.only.has_value()) {
     const int64_t now_us = NowMicros();
     const std::optional<size_t> up = UpEndpoint(call->endpoint, now_us);
-    if (!up.has_value()) return TryAgain(std::move(call), kDownUsMin);
+    if (!up.has_value()) return Resume(std::move(call), DoorWatch::kDownUsMin);
     if (*up != call->endpoint) ++counters_.failovers;
     call->endpoint = *up;
   }
@@ -247,6 +256,11 @@ void Client::Pool::Dispatch(CallPtr call) {
 void Client::Pool::Pump(size_t index) {
   Endpoint& endpoint = *endpoints_[index];
   while (!endpoint.queue.empty()) {
+    if (endpoint.queue.front()->over) {
+      endpoint.queue.pop_front();
+      continue;
+    }
+    const bool probes = endpoint.queue.front() == endpoint.probe;  // not to be held up by a full pool
     if (!endpoint.idle.empty()) {
       ClientConnection* connection = endpoint.idle.back();
       endpoint.idle.pop_back();
@@ -258,7 +272,7 @@ void Client::Pool::Pump(size_t index) {
       CallPtr call = std::move(endpoint.queue.front());
       endpoint.queue.pop_front();
       Begin(*connection, std::move(call));
-    } else if (endpoint.connections.size() < options_.connections_per_endpoint_max &&
+    } else if ((probes || endpoint.connections.size() < options_.connections_per_endpoint_max) &&
                endpoint.opening < endpoint.queue.size()) {
       Open(index);
     } else {
@@ -280,9 +294,12 @@ void Client::Pool::Open(size_t index) {
 
 void Client::Pool::Begin(ClientConnection& connection, CallPtr call) {
   const ClientRequest& request = call->request;
-  connection.expires_us =
-      std::min(call->deadline_us,
-               NowMicros() + absl::ToInt64Microseconds(request.server_deadline + options_.answer_grace));
+  const int64_t now_us = NowMicros();
+  connection.began_us = now_us;
+  connection.reads_location = !call->location.empty();
+  endpoints_[connection.endpoint]->watch.Sent(now_us);
+  connection.expires_us = std::min(
+      call->deadline_us, now_us + absl::ToInt64Microseconds(request.server_deadline + options_.answer_grace));
   ++call->attempts;
   std::string bytes = Write(*endpoints_[connection.endpoint], *call);
   connection.call = std::move(call);
@@ -313,8 +330,6 @@ std::string Client::Pool::Write(const Endpoint& endpoint, const ClientCall& call
 void Client::Pool::OnReady(ClientConnection& connection) {
   Endpoint& endpoint = *endpoints_[connection.endpoint];
   --endpoint.opening;
-  endpoint.down_for_us = 0;
-  endpoint.down_until_us = 0;
   connection.idle_since_us = NowMicros();
   connection.expires_us = INT64_MAX;
   endpoint.idle.push_back(&connection);
@@ -332,24 +347,27 @@ void Client::Pool::OnResponse(ClientConnection& connection, ClientResponse respo
     connection.Close();
     std::erase_if(endpoint.connections, [&](const auto& c) { return c.get() == &connection; });
   }
-  ++counters_.answers;
-  budget_.OnAnswer();
-  const size_t index = call->endpoint;
-  Judge(std::move(call), std::move(response));
+  const size_t index = connection.endpoint;
+  endpoint.watch.Answered(connection.began_us, NowMicros());
+  if (call != endpoint.probe) {
+    ++counters_.answers;
+    budget_.OnAnswer();
+  }
+  if (!call->over) Judge(std::move(call), connection, std::move(response));
   Pump(index);
 }
 
-void Client::Pool::Judge(CallPtr call, ClientResponse response) {
+void Client::Pool::Judge(CallPtr call, const ClientConnection& from, ClientResponse response) {
   const bool may_repeat = call->request.repeat == Repeat::kSafe && !call->request.only.has_value();
-  if (!call->location.empty()) {
+  if (from.reads_location) {
     // Whatever the Location said, the request itself gets the answer of record under its id.
-    call->location.clear();
+    if (call->places == 1) call->location.clear();
     return TryAgain(std::move(call), Pause(*call));
   }
   if (response.status == 202 && may_repeat) {
     call->may_have_had_effect = true;
     call->trouble = "outcome unknown (202)";
-    call->location = std::move(response.location);
+    if (call->places == 1) call->location = std::move(response.location);
     return TryAgain(std::move(call), Pause(*call));
   }
   const bool nothing_happened =
@@ -361,15 +379,17 @@ void Client::Pool::Judge(CallPtr call, ClientResponse response) {
       pause_us = std::max(pause_us, int64_t{seconds} * 1'000'000);  // with others to ask, ask those
     }
     call->trouble = DescribeProblem(response.status, response.body);
-    ++call->endpoint;
+    call->endpoint = Other(from.endpoint);
     ++counters_.failovers;
-    call->endpoint %= endpoints_.size();
+    // It may have lost its majority: then the others need not be refused there one by one.
+    if (response.status == 503) endpoints_[from.endpoint]->watch.Doubt();
     return TryAgain(std::move(call), pause_us);
   }
   ClientAnswer answer;
   answer.http_status = response.status;
   answer.body = std::move(response.body);
   answer.replayed = response.replayed;
+  answer.endpoint = from.endpoint;
   Finish(std::move(call), std::move(answer));
 }
 
@@ -382,15 +402,16 @@ void Client::Pool::OnLost(ClientConnection& connection, std::string reason) {
   std::erase_if(endpoint.connections, [&](const auto& c) { return c.get() == &connection; });
   if (!was_ready) {
     --endpoint.opening;
-    return MarkDown(index, reason);
+    return TakeDown(index, reason);
   }
-  if (call != nullptr) {
+  if (call != nullptr) endpoint.watch.Lost();
+  if (call != nullptr && !call->over) {
     call->trouble = absl::StrCat(endpoint.address.url, ": ", reason);
     call->may_have_had_effect = true;
     if (call->request.repeat == Repeat::kNever || call->request.only.has_value()) {
       GiveUp(std::move(call));
     } else {
-      call->endpoint = (index + 1) % endpoints_.size();
+      call->endpoint = Other(index);
       ++counters_.failovers;
       TryAgain(std::move(call), 0);
     }
@@ -399,13 +420,15 @@ void Client::Pool::OnLost(ClientConnection& connection, std::string reason) {
 }
 
 /// Nothing of the queued calls was sent, so all may go elsewhere at once.
-void Client::Pool::MarkDown(size_t index, const std::string& reason) {
+void Client::Pool::TakeDown(size_t index, const std::string& reason) {
   Endpoint& endpoint = *endpoints_[index];
-  endpoint.down_for_us = std::clamp(endpoint.down_for_us * 2, kDownUsMin, kDownUsMax);
-  endpoint.down_until_us = NowMicros() + endpoint.down_for_us;
+  endpoint.watch.Failed(NowMicros());
+  if (endpoint.probe != nullptr) endpoint.probe->over = true;
+  endpoint.probe = nullptr;
   std::deque<CallPtr> queue = std::move(endpoint.queue);
   endpoint.queue.clear();
   for (CallPtr& call : queue) {
+    if (call->over) continue;
     call->trouble = absl::StrCat(endpoint.address.url, ": ", reason);
     if (call->request.only.has_value()) {
       GiveUp(std::move(call));
@@ -415,12 +438,41 @@ void Client::Pool::MarkDown(size_t index, const std::string& reason) {
   }
 }
 
+/// What a silent door was asked is asked of another under the same id; the first answer counts, if it answers after all.
+void Client::Pool::MoveExchanges(size_t index, const std::string& reason) {
+  std::vector<CallPtr> moving;
+  for (const auto& connection : endpoints_[index]->connections) {
+    const CallPtr& call = connection->call;
+    if (call == nullptr || call->over || call->places > 1) continue;
+    if (call->request.repeat == Repeat::kNever || call->request.only.has_value()) continue;
+    moving.push_back(call);
+  }
+  for (CallPtr& call : moving) {
+    call->trouble = absl::StrCat(endpoints_[index]->address.url, ": ", reason);
+    call->may_have_had_effect = true;
+    call->endpoint = Other(index);
+    ++call->places;
+    ++counters_.failovers;
+    Resume(std::move(call), 0);
+  }
+}
+
 int64_t Client::Pool::Pause(const ClientCall& call) {
   const int64_t longest = std::min(kPauseUsMin << std::min(call.attempts, 8U), kPauseUsMax);
   return random_.Between(longest / 2, longest);
 }
 
+/// Another attempt, unless one is under way in another place.
 void Client::Pool::TryAgain(CallPtr call, int64_t pause_us) {
+  if (call->over) return;
+  if (call->places > 1) {
+    --call->places;
+    return;
+  }
+  Resume(std::move(call), pause_us);
+}
+
+void Client::Pool::Resume(CallPtr call, int64_t pause_us) {
   const int64_t now_us = NowMicros();
   if (call->attempts > 0) {
     ++counters_.retries;
@@ -431,17 +483,20 @@ void Client::Pool::TryAgain(CallPtr call, int64_t pause_us) {
   later_.emplace(now_us + pause_us, std::move(call));
 }
 
+/// In this place; elsewhere it may still be answered.
 void Client::Pool::GiveUp(CallPtr call) {
+  if (call->over || --call->places > 0) return;
   ClientAnswer answer;
   const std::string reason = call->trouble.empty() ? "no connection in time" : call->trouble;
   answer.failure =
       call->may_have_had_effect ? absl::DeadlineExceededError(reason) : absl::UnavailableError(reason);
+  answer.endpoint = call->endpoint;
   Finish(std::move(call), std::move(answer));
 }
 
 void Client::Pool::Finish(CallPtr call, ClientAnswer answer) {
   answer.attempts = call->attempts;
-  answer.endpoint = call->endpoint;
+  call->over = true;
   absl::AnyInvocable<void(ClientAnswer)> done = std::move(call->done);
   call.reset();
   done(std::move(answer));
@@ -459,7 +514,9 @@ void Client::Pool::ArmTick() {
 void Client::Pool::Tick() {
   const int64_t now_us = NowMicros();
   ExpireConnections(now_us);
-  Probe(now_us);
+  for (size_t index = 0; index < endpoints_.size(); ++index) {
+    if (endpoints_[index]->watch.WantsProbe(now_us)) Probe(index, now_us);
+  }
   std::vector<CallPtr> late;
   for (auto& endpoint : endpoints_) {
     for (CallPtr& call : endpoint->queue) {
@@ -486,7 +543,8 @@ void Client::Pool::ExpireConnections(int64_t now_us) {
     for (const auto& connection : late) {
       const bool was_ready = connection->ready();
       connection->Lose(was_ready ? "no answer in time" : "no connection in time");
-      if (was_ready) MarkDown(index, "no answer in time");  // let others go elsewhere for a while
+      // Let others go elsewhere for a while.
+      if (was_ready && endpoints_[index]->watch.up()) TakeDown(index, "no answer in time");
     }
   }
 }

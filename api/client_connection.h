@@ -9,6 +9,7 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/url/parse.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,6 +17,8 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "base/check.h"
 
 /// Part of client.cc, which alone includes it: Asio and Beast are compiled there once.
@@ -40,6 +43,37 @@ struct ClientEndpointAddress {
   bool numeric = false;  // an IP address: connected without a name lookup, and no SNI
   std::shared_ptr<SSL_SESSION> session;
 };
+
+/// Errors: kInvalidArgument
+inline absl::StatusOr<ClientEndpointAddress> ParseEndpoint(const std::string& url) {
+  const auto parsed = boost::urls::parse_uri(url);
+  if (!parsed || parsed->scheme() != "https" || parsed->encoded_host().empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("endpoint '", url, "' is not of the form https://host:port"));
+  }
+  ClientEndpointAddress address;
+  address.url = url;
+  address.host = parsed->host_address();
+  address.port = parsed->has_port() && parsed->port_number() != 0 ? parsed->port_number() : uint16_t{443};
+  boost::system::error_code error;
+  boost::asio::ip::make_address(address.host, error);
+  address.numeric = !error;
+  return address;
+}
+
+/// Where an SSL object keeps the address that it was made for.
+inline int SessionSlot() {
+  static const int slot = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return slot;
+}
+
+/// Keeps the newest ticket of an endpoint for its next connection.
+inline int KeepSession(SSL* ssl, SSL_SESSION* session) {
+  auto* address = static_cast<ClientEndpointAddress*>(SSL_get_ex_data(ssl, SessionSlot()));
+  if (address == nullptr) return 0;
+  address->session = std::shared_ptr<SSL_SESSION>(session, SSL_SESSION_free);
+  return 1;  // the reference is ours now
+}
 
 /// One TLS connection with one exchange at a time.
 /// Owns:    the socket. Keeps itself alive while an operation is under way.
@@ -93,7 +127,9 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   // The owner's notes.
   const size_t endpoint;
-  std::unique_ptr<ClientCall> call;  // the exchange under way
+  std::shared_ptr<ClientCall> call;  // the exchange under way
+  int64_t began_us = 0;              // the exchange
+  bool reads_location = false;       // it reads the Location of a 202, so its answer is not the request's
   int64_t expires_us = 0;            // when opening, or the exchange, has taken too long
   int64_t idle_since_us = 0;
 

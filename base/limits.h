@@ -15,11 +15,12 @@ inline constexpr size_t kNodeNameBytesMax = 32;          // of a node or a data 
 inline constexpr size_t kEntryBytesMax = 1 << 20;        // one log value
 inline constexpr size_t kCommandBytesMax = 384 << 10;    // one command: a Prepare of the largest transaction
 inline constexpr size_t kShardQueueBytesMax = 64 << 20;  // commands waiting at one shard's proposer
-inline constexpr size_t kFetchEntriesMax = 1000;         // in one answer
-inline constexpr size_t kFetchBytesMax = 4 << 20;        // chosen entries in one answer
+inline constexpr size_t kFetchEntriesMax = 256;          // in one answer
+inline constexpr size_t kFetchBytesMax = 512 << 10;      // chosen entries in one answer: a turn of the strand
 inline constexpr size_t kFrameBytesMax = 32 << 20;       // one frame between nodes
 inline constexpr size_t kPeerQueueBytesMax = 128 << 20;  // unsent bytes towards one peer; more is dropped
 inline constexpr size_t kDiskQueueBytesMax = 64 << 20;   // waiting to be written; more is not taken in
+inline constexpr int64_t kHeartbeatUs = 50'000;          // longest silence of a healthy node towards a peer
 inline constexpr int64_t kLazyCommandDelayUs = 10'000;   // how long a lazy command waits for company
 inline constexpr int64_t kClockSkewMaxUs = 500'000;      // transactions.md rule 9
 

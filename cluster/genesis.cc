@@ -1,5 +1,6 @@
 #include "cluster/genesis.h"
 
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/ascii.h"
@@ -100,6 +101,61 @@ absl::StatusOr<Genesis> CreateGenesis(uint32_t shards, std::vector<Member> membe
   return genesis;
 }
 
+std::string_view ShardModeName(ShardMode mode) {
+  switch (mode) {
+    case ShardMode::kLeaderless:
+      return "leaderless";
+    case ShardMode::kPrimary:
+      return "primary";
+  }
+  return "";
+}
+
+absl::StatusOr<ShardMode> ParseShardMode(std::string_view name) {
+  for (ShardMode mode : {ShardMode::kLeaderless, ShardMode::kPrimary}) {
+    if (name == ShardModeName(mode)) return mode;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("must be leaderless or primary, not \"", ToAbsl(name), "\""));
+}
+
+namespace {
+
+// `genesis` holds everything else already.
+absl::Status ReadModes(const cluster::GenesisDocument& document, Genesis& genesis) {
+  if (!document.mode().empty()) {
+    absl::StatusOr<ShardMode> mode = ParseShardMode(document.mode());
+    if (!mode.ok()) return absl::InvalidArgumentError(absl::StrCat("mode: ", mode.status().message()));
+    genesis.mode = *mode;
+  }
+  if (document.shard_modes().empty()) return absl::OkStatus();
+  std::vector<std::vector<ReplicaId>> placement = CreationPlacement(genesis);
+  for (int i = 0; i < document.shard_modes_size(); ++i) {
+    const cluster::ShardModeEntry& entry = document.shard_modes(i);
+    std::string at = absl::StrCat("shard_modes[", i, "]");
+    absl::StatusOr<ShardMode> mode = ParseShardMode(entry.mode());
+    if (!mode.ok()) return absl::InvalidArgumentError(absl::StrCat(at, ".mode: ", mode.status().message()));
+    if (entry.shard() >= genesis.shards) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(at, ".shard: there are only ", genesis.shards, " shards"));
+    }
+    ReplicaId primary = NumberOf(entry.primary());
+    const std::vector<ReplicaId>& members = placement[entry.shard()];
+    bool wanted = *mode == ShardMode::kPrimary;
+    bool is_member = std::find(members.begin(), members.end(), primary) != members.end();
+    if (entry.primary() != 0 && (!wanted || !is_member)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(at, ".primary: must be a member of the shard, and in mode primary only"));
+    }
+    if (!genesis.shard_modes.emplace(entry.shard(), ShardRouting{*mode, primary}).second) {
+      return absl::InvalidArgumentError(absl::StrCat(at, ".shard: stands there twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<Genesis> ParseGenesis(std::string_view json, std::string_view source) {
   cluster::GenesisDocument document;
   if (absl::Status parsed = ParseJsonDocument(json, source, document); !parsed.ok()) return parsed;
@@ -133,6 +189,9 @@ absl::StatusOr<Genesis> ParseGenesis(std::string_view json, std::string_view sou
   if (std::string broken = BrokenRule(genesis, document.format_version()); !broken.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": ", broken));
   }
+  if (absl::Status read = ReadModes(document, genesis); !read.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(where, ": ", read.message()));
+  }
   return genesis;
 }
 
@@ -157,6 +216,13 @@ std::string FormatGenesis(const Genesis& genesis) {
       one.set_peer_address(member.peer_address);
     }
   }
+  if (genesis.mode != ShardMode::kLeaderless) document.set_mode(std::string(ShardModeName(genesis.mode)));
+  for (const auto& [shard, routing] : genesis.shard_modes) {
+    cluster::ShardModeEntry& entry = *document.add_shard_modes();
+    entry.set_shard(shard);
+    entry.set_mode(std::string(ShardModeName(routing.mode)));
+    entry.set_primary(routing.primary.value);
+  }
   return FormatJsonDocument(document);
 }
 
@@ -177,6 +243,21 @@ std::vector<std::vector<ReplicaId>> CreationPlacement(const Genesis& genesis) {
     placement.push_back(WantedMembers(directory, ShardId{shard}));
   }
   return placement;
+}
+
+std::vector<ShardRouting> CreationRouting(const Genesis& genesis) {
+  std::vector<std::vector<ReplicaId>> placement = CreationPlacement(genesis);
+  std::vector<ShardRouting> routing;
+  for (uint32_t shard = 0; shard < genesis.shards; ++shard) {
+    auto own = genesis.shard_modes.find(shard);
+    ShardRouting one =
+        own == genesis.shard_modes.end() ? ShardRouting{genesis.mode, ReplicaId{}} : own->second;
+    if (one.mode == ShardMode::kPrimary && one.primary == ReplicaId{}) {
+      one.primary = placement[shard][shard % placement[shard].size()];
+    }
+    routing.push_back(one);
+  }
+  return routing;
 }
 
 Digest GenesisDigest(const Genesis& genesis) {

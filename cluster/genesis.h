@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/random.h"
 #include "base/strong_id.h"
 #include "cluster/directory.h"
+#include "replication/routing.h"
 
 namespace paxledger {
 
@@ -31,6 +33,9 @@ struct Genesis {
   uint32_t protocol_version = kProtocolVersion;
   uint32_t shards = 0;
   std::vector<Member> members;  // nodes 1..n, in that order
+  ShardMode mode = ShardMode::kLeaderless;
+  std::map<uint32_t, ShardRouting>
+      shard_modes{};  // by shard, where it differs; without a primary: see CreationRouting
   friend bool operator==(const Genesis&, const Genesis&) = default;
 
   /// nullptr: no such node.
@@ -42,6 +47,11 @@ struct Genesis {
 /// of one node in each data centre, which bears the name of that, is of format 1, any other of format 2.
 /// Errors: kInvalidArgument  the result would not be valid; the text says why
 absl::StatusOr<Genesis> CreateGenesis(uint32_t shards, std::vector<Member> members, Random& random);
+
+/// "leaderless" and "primary".
+std::string_view ShardModeName(ShardMode mode);
+/// Errors: kInvalidArgument  no such mode
+absl::StatusOr<ShardMode> ParseShardMode(std::string_view name);
 
 /// Errors: kInvalidArgument    not a valid document; the text names `source` and the key
 ///         kFailedPrecondition of a newer format or protocol
@@ -55,8 +65,12 @@ Directory CreationDirectory(const Genesis& genesis);
 /// By shard: its members at index 0.
 std::vector<std::vector<ReplicaId>> CreationPlacement(const Genesis& genesis);
 
+/// By shard: how its writer is chosen. Where no primary is named, the members at index 0 take turns.
+std::vector<ShardRouting> CreationRouting(const Genesis& genesis);
+
 /// The value at index 0 of every shard: SHA-256 over the canonical encoding. Addresses are not part of it:
-/// they say where a node is found today, not what the cluster is.
+/// they say where a node is found today, not what the cluster is. Nor are modes: they are routing, and change no promise
+/// (consensus.md rule 15).
 /// Format:  docs/formats.md#genesis
 Digest GenesisDigest(const Genesis& genesis);
 

@@ -28,6 +28,7 @@ add_executable(ledgerctl
 target_link_libraries(ledgerctl PRIVATE tools_core)
 
 add_executable(ledger-bench
+  bench/event_log.cc
   bench/load.cc
   bench/main.cc)
 target_link_libraries(ledger-bench PRIVATE tools_core txn_core)

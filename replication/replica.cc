@@ -64,6 +64,10 @@ void Replica::set_peer_lost_handler(std::function<void()> handler) {
   state_->peer_lost_handler = std::move(handler);
 }
 
+void Replica::set_out_of_touch_handler(std::function<void()> handler) {
+  state_->out_of_touch_handler = std::move(handler);
+}
+
 void Replica::Retire(absl::AnyInvocable<void()> done) { state_->Retire(std::move(done)); }
 
 void Replica::HandOver() { state_->HandOver(); }
@@ -77,6 +81,7 @@ void Replica::OnMessage(ReplicaId from, PeerMessage message) {
 void Replica::OnFrameEnd() { state_->Flush(); }
 void Replica::OnPeerUp(ReplicaId peer, Incarnation incarnation) { state_->OnPeerUp(peer, incarnation); }
 void Replica::OnPeerDown(ReplicaId peer) { state_->OnPeerDown(peer); }
+void Replica::OnRoundTrip(ReplicaId peer, int64_t took_us) { state_->OnRoundTrip(peer, took_us); }
 void Replica::OnPeerClock(ReplicaId peer, int64_t wall_us) { state_->OnPeerClock(peer, wall_us); }
 void Replica::AdmitPeer(ReplicaId peer, Incarnation incarnation, absl::AnyInvocable<void(bool)> admitted) {
   state_->AdmitPeer(peer, incarnation, std::move(admitted));

@@ -21,6 +21,7 @@
 #include "replication/core/message.h"
 #include "replication/core/state_machine.h"
 #include "replication/net/transport.h"
+#include "replication/routing.h"
 #include "replication/store/engine.h"
 
 namespace paxledger {
@@ -30,7 +31,8 @@ struct ReplicaOptions {
   std::vector<ReplicaId> members;  // all nodes of the creation document
   uint32_t shards = 0;
   std::vector<std::vector<ReplicaId>>
-      placement;  // by shard: its members at index 0, sorted; empty: `members`
+      placement;                      // by shard: its members at index 0, sorted; empty: `members`
+  std::vector<ShardRouting> routing;  // by shard; empty: all are leaderless
   /// SHA-256 of the creation document: the value at index 0 of every shard (consensus.md rule 6).
   Digest genesis;
 };
@@ -78,8 +80,7 @@ class Replica : public TransportListener {
   Incarnation incarnation() const;
 
   /// Hands a command to whoever can have it chosen soonest. Best effort: it may be lost, or be chosen twice, so the
-  /// caller watches its state machine and submits again. `attempt` counts the caller's tries, from 0: from the second on it
-  /// is proposed here, by Prepare if need be (design §3, Routing).
+  /// caller watches its state machine and submits again. `attempt` counts the caller's tries, from 0: see Router::Choose.
   /// Errors: kResourceExhausted  the queue of the shard is full; nothing was proposed
   ///         kUnavailable        no majority was heard for a second, or as `MayBegin`; nothing was proposed
   [[nodiscard]] absl::Status Submit(ShardId shard, MachineId machine, std::string_view bytes, Urgency urgency,
@@ -102,7 +103,8 @@ class Replica : public TransportListener {
   std::vector<ShardId> Hosted() const;
   /// In force for the next index as known here, or as last heard.
   Configuration MembersOf(ShardId shard) const;
-  /// Nodes to turn to for a shard, best first: those that are up, of the own data centre, its owner. Not this one.
+  /// Nodes to turn to for a shard, best first: those that are up, of the own data centre, its owner. Not this one, and who is silent
+  /// or down only where there is no other.
   std::vector<ReplicaId> HostsOf(ShardId shard) const;
   /// Everything up to there is durable at `replica`, as it said in the last seconds; nullopt: it said nothing of the shard.
   std::optional<LogIndex> DurableAt(ShardId shard, ReplicaId replica) const;
@@ -135,6 +137,10 @@ class Replica : public TransportListener {
   /// may never be chosen, and are better submitted again.
   void set_peer_lost_handler(std::function<void()> handler);
 
+  /// Called on the strand when this replica lost its majority, or stood still itself for as long as that takes: what is
+  /// applied here may be far behind by now.
+  void set_out_of_touch_handler(std::function<void()> handler);
+
   /// Gives this replica up for good, as its peers did who refused it for an older process or a lost disk: it votes no more,
   /// and no process will start from its disk. `done` once that is durable.
   void Retire(absl::AnyInvocable<void()> done);
@@ -150,6 +156,7 @@ class Replica : public TransportListener {
   void OnPeerUp(ReplicaId peer, Incarnation incarnation) override;
   void OnPeerDown(ReplicaId peer) override;
   void OnPeerClock(ReplicaId peer, int64_t wall_us) override;
+  void OnRoundTrip(ReplicaId peer, int64_t took_us) override;
   void AdmitPeer(ReplicaId peer, Incarnation incarnation, absl::AnyInvocable<void(bool)> admitted) override;
 
  private:

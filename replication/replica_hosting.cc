@@ -44,14 +44,15 @@ std::vector<ReplicaId> Replica::State::HostsOf(ShardId id) const {
   std::erase(members.members, options.self);
   auto rank = [&](ReplicaId replica) {
     bool up = ports.transport->IsUp(replica);
-    bool suspected = std::any_of(health_.begin(), health_.end(), [&](const MemberHealth& health) {
-      return health.replica == replica && health.suspected;
-    });
+    bool suspected = router_.HealthOf(replica) == Health::kSuspected;
     bool near = std::binary_search(near_.begin(), near_.end(), replica);
     return std::make_tuple(!up, suspected, !near, replica != owner.replica, replica);
   };
   std::sort(members.members.begin(), members.members.end(),
             [&](ReplicaId a, ReplicaId b) { return rank(a) < rank(b); });
+  auto silent = std::find_if(members.members.begin(), members.members.end(),
+                             [this](ReplicaId host) { return router_.HealthOf(host) != Health::kUp; });
+  if (silent != members.members.begin()) members.members.erase(silent, members.members.end());
   return std::move(members.members);
 }
 
@@ -141,15 +142,16 @@ void Replica::State::SetNodes(std::vector<ReplicaId> nodes, std::vector<ReplicaI
   for (ReplicaId node : nodes) {
     if (node == options.self || peers_.contains(node)) continue;
     peers_[node];
-    health_.push_back({node, false, false});
     absl::StatusOr<uint64_t> seen = store_.ReadNumber(absl::StrCat("peer/", node.value));
     // A damaged row refuses the node, which is safe; the scrub and the next start name it.
     if (seen.ok()) admitted_[node] = *seen;
   }
   auto gone = [&](ReplicaId node) { return std::find(nodes.begin(), nodes.end(), node) == nodes.end(); };
+  for (const auto& [node, unused] : peers_) {
+    if (gone(node)) router_.SetHealth(node, Health::kDown, ports.clock->MonotonicMicros());
+  }
   std::erase_if(peers_, [&](const auto& peer) { return gone(peer.first); });
   std::erase_if(admitted_, [&](const auto& peer) { return gone(peer.first); });
-  std::erase_if(health_, [&](const MemberHealth& health) { return gone(health.replica); });
   std::erase(nodes, options.self);
   disk_.set_peers(std::move(nodes));
   UpdateHealth();
@@ -178,7 +180,8 @@ void Replica::State::SendNoticesToAll() {
 }
 
 void Replica::State::TellOfChange(Shard& shard) {
-  UpdateHealthOf(shard);
+  shard.members_since = shard.log->configuration().since;
+  router_.SetMembers(shard.id, shard.log->configuration().members);
   LearnOrNot(shard);
   for (const auto& [peer, unused] : peers_) ports.transport->Send(peer, Notices{{NoticeOf(shard)}});
   ArmTimer();
@@ -190,9 +193,14 @@ void Replica::State::Handle(ReplicaId from, Notices& notices) {
     if (notice.shard.value >= shards_.size()) continue;
     Shard& shard = At(notice.shard);
     shard.heard.durable[from] = {notice.durable, ports.clock->MonotonicMicros()};
+    router_.NoteChosenAt(shard.id, from, notice.durable);
     if (notice.members.since >= shard.heard.members.since) {
       shard.heard.members = std::move(notice.members);
       shard.heard.owner = notice.owner;
+    }
+    if (shard.log == nullptr) {
+      router_.SetMembers(shard.id, shard.heard.members.members);
+      router_.SetOwner(shard.id, shard.heard.owner.replica, notice.durable);
     }
     if (shard.log != nullptr && notice.durable > shard.log->chosen()) {
       Step(shard, event::ToldChosen{from, notice.durable});

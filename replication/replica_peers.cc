@@ -11,6 +11,7 @@ namespace paxledger {
 void Replica::State::OnPeerUp(ReplicaId peer, Incarnation peer_incarnation) {
   peers_[peer].incarnation = peer_incarnation;
   peers_[peer].heard_at_us = ports.clock->MonotonicMicros();
+  peers_[peer].watch.Connected(peers_[peer].heard_at_us);
   UpdateHealth();
   if (!ready_) return;
   for (Shard& shard : shards_) Step(shard, event::PeerUp{peer});
@@ -34,10 +35,16 @@ void Replica::State::OnPeerDown(ReplicaId peer) {
 void Replica::State::OnPeerClock(ReplicaId id, int64_t wall_us) {
   Peer& peer = peers_[id];
   peer.heard_at_us = ports.clock->MonotonicMicros();
+  ExcuseOwnStall(peer.heard_at_us);
+  peer.watch.Heard(peer.heard_at_us);
   peer.clock_offset_us = wall_us - ports.clock->WallMicros();
   peer.clock_known = true;
   UpdateClockOffset();
   UpdateHealth();
+}
+
+void Replica::State::OnRoundTrip(ReplicaId id, int64_t took_us) {
+  if (auto peer = peers_.find(id); peer != peers_.end()) peer->second.watch.RoundTrip(took_us);
 }
 
 void Replica::State::UpdateClockOffset() {
@@ -91,8 +98,7 @@ ShardStatus Replica::State::Status(ShardId id) const {
 std::vector<Owner> Replica::State::HeirsOf(const Configuration& members) const {
   std::vector<Owner> heirs;
   for (const auto& [id, peer] : peers_) {
-    if (members.Contains(id) && ports.transport->IsUp(id) && disk_.HasRoom(id))
-      heirs.push_back({id, peer.incarnation});
+    if (members.Contains(id) && router_.HealthOf(id) == Health::kUp) heirs.push_back({id, peer.incarnation});
   }
   return heirs;
 }

@@ -22,7 +22,6 @@ Barrier::Local Replica::State::LocalOf(const Shard& shard) const {
 
 void Replica::State::RunBarrier(Shard& shard, BarrierEffects effects) {
   if (effects.broadcast.has_value()) {
-    shard.barrier_sent_at_us = ports.clock->MonotonicMicros();
     for (ReplicaId member : shard.log->configuration().members) {
       if (member != options.self) ports.transport->Send(member, *effects.broadcast);
     }

@@ -42,6 +42,7 @@ absl::Status Replica::State::Recover(std::function<StateMachine&(ShardId)> machi
     ready_ = true;
     ready();
     Wake();
+    WatchHealth();
   });
   return absl::OkStatus();
 }
@@ -73,11 +74,13 @@ absl::Status Replica::State::RecoverShard(Shard& shard) {
   shard.barrier = std::make_unique<Barrier>(shard.id, ports.random->Next() >> 1);
   shard.log->RestoreChosen(log->chosen, log->owner, log->digest, std::move(log->members));
   shard.durable = log->chosen;
-  UpdateHealthOf(shard);
+  shard.members_since = shard.log->configuration().since;
+  router_.SetMembers(shard.id, shard.log->configuration().members);
   LearnOrNot(shard);
   for (RecoveredLog::Row& row : log->above) {
     shard.log->RestoreRecord(row.index, row.record, std::move(row.value));
   }
+  router_.SetOwner(shard.id, log->owner.replica, log->chosen);
   return Replay(shard, log->chosen);
 }
 

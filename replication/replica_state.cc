@@ -28,19 +28,22 @@ Replica::State::State(ReplicaOptions replica_options, ReplicaPorts replica_ports
       ports(replica_ports),
       commit_us(kCommitStartUs),
       store_(*ports.engine),
-      disk_(options.self, PeersOf(options), *ports.engine, *ports.transport, ports.metrics) {
+      disk_(options.self, PeersOf(options), *ports.engine, *ports.transport, ports.metrics),
+      router_(options.self, options.members, options.shards) {
   std::sort(options.members.begin(), options.members.end());
   Check(options.placement.empty() || options.placement.size() == options.shards,
         "the creation document places every shard");
+  Check(options.routing.empty() || options.routing.size() == options.shards,
+        "the creation document says of every shard how it is routed");
   for (ReplicaId member : options.members) {
-    if (member == options.self) continue;
-    peers_[member];
-    health_.push_back({member, false, false});
+    if (member != options.self) peers_[member];
   }
   shards_.resize(options.shards);
   for (uint32_t i = 0; i < options.shards; ++i) {
     shards_[i].id = ShardId{i};
     shards_[i].heard.members.members = options.placement.empty() ? options.members : options.placement[i];
+    router_.SetMembers(ShardId{i}, shards_[i].heard.members.members);
+    if (!options.routing.empty()) router_.SetRouting(ShardId{i}, options.routing[i]);
   }
   if (ports.metrics != nullptr) {
     entries_ = &ports.metrics->counter("paxledger_log_entries_total");
@@ -59,18 +62,18 @@ const Replica::State::Shard& Replica::State::At(ShardId shard) const {
 
 // --- events ---------------------------------------------------------------------------------------------------------
 
-Moment Replica::State::Now() const {
+Moment Replica::State::Now(const Shard& shard) const {
   Moment moment;
   moment.now_us = ports.clock->MonotonicMicros();
   moment.wall_us = ports.clock->WallMicros();
   moment.stamp_max_us = moment.wall_us + median_clock_offset_us_ + limits::kClockSkewMaxUs;
-  moment.round_trip_us = std::max(commit_us, read_round_us_);
+  moment.round_trip_us = std::max(commit_us, MajorityRoundTrip(shard.log->configuration()));
   return moment;
 }
 
 void Replica::State::Step(Shard& shard, const ShardLogEvent& event) {
   if (shard.log == nullptr) return;
-  Effects effects = shard.log->Step(event, Now());
+  Effects effects = shard.log->Step(event, Now(shard));
   Check(effects.fatal.empty(),
         effects.fatal);  // rule 8: nothing that this process holds can be trusted any more
   for (const RecordWrite& write : effects.persist) {
@@ -82,15 +85,21 @@ void Replica::State::Step(Shard& shard, const ShardLogEvent& event) {
   }
   for (OutgoingPaxos& out : effects.send) ports.transport->Send(out.to, std::move(out.message));
   for (ChosenEntry& entry : effects.apply) shard.to_apply.push_back(std::move(entry));
-  for (PendingCommand& command : effects.returned) Route(shard.id, std::move(command), 0);
+  for (PendingCommand& command : effects.returned) {
+    // Rule 13: they go to the winner, however far they came; kept here they would make the two duel on. It is no circle, for
+    // each time the log went on.
+    command.hops = 0;
+    Route(shard.id, std::move(command), 0);
+  }
   if (effects.fetch.has_value()) {
     ports.transport->Send(effects.fetch->from,
                           FetchRequest{shard.id, effects.fetch->first, effects.fetch->last});
   }
+  router_.SetOwner(shard.id, shard.log->owner().replica, shard.log->chosen());
   // The least: a busy shard must not push the tick of a barrier, or of a retransmission, away for ever.
   shard.wake_at_us = std::min(shard.wake_at_us, effects.wake_at_us);
   if (!shard.log->voting() && !retired_) Retire([] {});
-  if (shard.health_of != shard.log->configuration().since) TellOfChange(shard);
+  if (shard.members_since != shard.log->configuration().since) TellOfChange(shard);
   FlushSoon();
 }
 
@@ -98,11 +107,31 @@ void Replica::State::Step(Shard& shard, const ShardLogEvent& event) {
 // on, and what was chosen meanwhile is fetched.
 void Replica::State::Handle(ReplicaId from, PaxosMessage& message) {
   if (!ready_ || disk_.backlogged() || message.shard.value >= shards_.size()) return;
+  router_.NoteChosenAt(message.shard, from, message.chosen);
   Step(At(message.shard), event::Received{from, std::move(message)});
 }
 
+// One piece in a turn: who comes back asks for all its shards at once, and those who go on must not stand still for it.
 void Replica::State::Handle(ReplicaId from, FetchRequest& request) {
   if (!ready_ || request.shard.value >= shards_.size()) return;
+  bool first = fetches_.empty();
+  fetches_.insert_or_assign(std::pair(from, request.shard), request);
+  if (first) ports.executor->Post([this] { AnswerNextFetch(); });
+}
+
+void Replica::State::AnswerNextFetch() {
+  auto next = fetches_.upper_bound(fetch_answered_);
+  if (next == fetches_.end()) next = fetches_.begin();
+  if (next == fetches_.end()) return;
+  fetch_answered_ = next->first;
+  FetchRequest request = next->second;
+  fetches_.erase(next);
+  AnswerFetch(fetch_answered_.first, request);
+  FlushSoon();
+  if (!fetches_.empty()) ports.executor->Post([this] { AnswerNextFetch(); });
+}
+
+void Replica::State::AnswerFetch(ReplicaId from, const FetchRequest& request) {
   const Shard& shard = At(request.shard);
   if (shard.log == nullptr) return;
   FetchAnswer answer;
@@ -141,10 +170,7 @@ void Replica::State::Handle(ReplicaId from, BarrierAnswer& answer) {
   if (!ready_ || answer.shard.value >= shards_.size()) return;
   Shard& shard = At(answer.shard);
   if (shard.log == nullptr) return;
-  if (shard.barrier_sent_at_us != 0) {
-    int64_t took_us = ports.clock->MonotonicMicros() - std::exchange(shard.barrier_sent_at_us, 0);
-    read_round_us_ += (std::min<int64_t>(took_us, 1'000'000) - read_round_us_) / 4;
-  }
+  router_.NoteChosenAt(answer.shard, from, answer.chosen);
   if (answer.chosen > shard.log->chosen()) Step(shard, event::ToldChosen{from, answer.chosen});
   RunBarrier(shard, shard.barrier->Answer(from, answer, LocalOf(shard)));
 }
@@ -154,19 +180,20 @@ void Replica::State::Handle(ReplicaId from, DiskNotice& notice) {
   UpdateHealth();
 }
 
-void Replica::State::Handle(ReplicaId, ForwardedCommands& forwarded) {
+void Replica::State::Handle(ReplicaId from, ForwardedCommands& forwarded) {
   if (!ready_ || disk_.backlogged() || forwarded.shard.value >= shards_.size()) return;
   Shard& shard = At(forwarded.shard);
+  // What is not known here yet may say that the next index is this replica's. To send the commands back would make the two
+  // duel; in the queue they wait until it is known, and go on to the owner if it is another.
+  bool behind = shard.log != nullptr && shard.log->chosen() < forwarded.chosen;
+  if (behind) Step(shard, event::ToldChosen{from, forwarded.chosen});
   for (SharedBytes& bytes : forwarded.commands) {
-    PendingCommand command{std::move(bytes), forwarded.urgency, forwarded.hops + 1};
+    PendingCommand command{std::move(bytes), forwarded.urgency, behind ? kHopsMax : forwarded.hops + 1};
     if (shard.log == nullptr || !shard.log->may_vote()) {
       RouteElsewhere(shard.id, std::move(command), 0);
       continue;
     }
-    Owner owner = shard.log->owner();
-    bool elsewhere = shard.log->configuration().Contains(owner.replica) && owner.replica != options.self &&
-                     command.hops < kHopsMax;
-    if (elsewhere) {
+    if (command.hops < kHopsMax && OwnedElsewhere(shard)) {
       Route(shard.id, std::move(command), 0);
     } else {
       shard.proposals.push_back(std::move(command));
@@ -207,6 +234,8 @@ void Replica::State::Flush() {
 
 void Replica::State::ProposeGathered() {
   for (Shard& shard : shards_) {
+    if (shard.proposals.empty()) continue;
+    RouteAnew(shard);
     if (shard.proposals.empty()) continue;
     event::Proposed proposed{std::move(shard.proposals)};
     shard.proposals.clear();
@@ -308,10 +337,10 @@ void Replica::State::Wake() {
     shard.wake_at_us = backlogged ? now_us + kBackloggedTickUs : INT64_MAX;
     if (!backlogged) Step(shard, event::Tick{});
     if (shard.barrier->quiet()) continue;
-    RunBarrier(shard, shard.barrier->Tick(now_us, std::max<int64_t>(60'000, 4 * commit_us)));
+    RunBarrier(shard, shard.barrier->Tick(LocalOf(shard), std::max<int64_t>(60'000, 4 * commit_us)));
     // Rule 11: an undecided index is completed by the reader only after at least two round trips.
     std::optional<LogIndex> overdue =
-        shard.barrier->Overdue(now_us - std::max<int64_t>(20'000, 2 * std::max(commit_us, read_round_us_)));
+        shard.barrier->Overdue(now_us - std::max<int64_t>(20'000, 2 * Now(shard).round_trip_us));
     if (overdue.has_value() && !backlogged) Step(shard, event::CompletionWanted{*overdue});
   }
   Flush();

@@ -14,6 +14,7 @@
 #include "replication/core/shard_log.h"
 #include "replication/disk_watch.h"
 #include "replication/log_store.h"
+#include "replication/peer_watch.h"
 #include "replication/replica.h"
 #include "replication/routing.h"
 
@@ -51,6 +52,8 @@ class Replica::State {
 
   void Handle(ReplicaId from, PaxosMessage& message);
   void Handle(ReplicaId from, FetchRequest& request);
+  void AnswerFetch(ReplicaId from, const FetchRequest& request);
+  void AnswerNextFetch();
   void Handle(ReplicaId from, FetchAnswer& answer);
   void Handle(ReplicaId from, BarrierRequest& request);
   void Handle(ReplicaId from, BarrierAnswer& answer);
@@ -63,6 +66,7 @@ class Replica::State {
   void OnPeerUp(ReplicaId peer, Incarnation incarnation);
   void OnPeerDown(ReplicaId peer);
   void OnPeerClock(ReplicaId peer, int64_t wall_us);
+  void OnRoundTrip(ReplicaId peer, int64_t took_us);
   void AdmitPeer(ReplicaId peer, Incarnation incarnation, absl::AnyInvocable<void(bool)> admitted);
 
   void Flush();
@@ -74,9 +78,12 @@ class Replica::State {
   int64_t commit_us;  // moving average from proposal to applied, of entries proposed here
   std::function<void(ReplicaId, AppMessage)> app_handler;
   std::function<void()> peer_lost_handler;
+  std::function<void()> out_of_touch_handler;
 
  private:
-  static constexpr uint32_t kHopsMax = 2;            // of a forwarded command
+  /// Of a forwarded command: to a host, to the owner, who is none any more, and to the next one. One that has so many is proposed
+  /// where it is, lest it go in a circle, and so is one that is to take the shard over.
+  static constexpr uint32_t kHopsMax = 4;
   static constexpr int kIncarnationRandomBits = 20;  // below the counter of processes
   static constexpr std::string_view kRetiredName = "retired";
   static constexpr uint64_t kHosted = 1;  // in the meta row of a shard; 0: as the creation document says
@@ -106,10 +113,9 @@ class Replica::State {
     bool dropping = false;
     uint64_t life = 0;  // how often it was hosted: tells writes of an earlier log from those of this one
     Heard heard;
-    std::vector<MemberHealth> health;  // of the members in force
-    LogIndex health_of;                // since when they are
-    int64_t learn_at_us = INT64_MAX;   // when a learner asks for more
-    uint32_t learn_turn = 0;           // and whom
+    LogIndex members_since;           // of the configuration that others were told of
+    int64_t learn_at_us = INT64_MAX;  // when a learner asks for more
+    uint32_t learn_turn = 0;          // and whom
     LogIndex applied;
     LogIndex durable;  // everything up to here is applied, and its row durable
     std::deque<std::pair<LogIndex, uint64_t>>
@@ -119,12 +125,12 @@ class Replica::State {
     std::deque<ChosenEntry> to_apply;
     std::deque<RecentEntry> recent;
     size_t recent_bytes = 0;
-    int64_t barrier_sent_at_us = 0;  // when the read round under way was sent; 0: it was answered
-    int64_t proposed_at_us = 0;      // when the value in flight was proposed here; 0: none
+    int64_t proposed_at_us = 0;  // when the value in flight was proposed here; 0: none
   };
   struct Peer {
     Incarnation incarnation;
     int64_t heard_at_us = 0;
+    PeerWatch watch;
     int64_t clock_offset_us = 0;  // its clock minus ours
     bool clock_known = false;
   };
@@ -141,11 +147,16 @@ class Replica::State {
   static std::string HostName(ShardId shard);
   static std::string LeftName(ShardId shard);
   absl::Status Replay(Shard& shard, LogIndex through);
-  Moment Now() const;
+  Moment Now(const Shard& shard) const;
   void UpdateClockOffset();
   void UpdateHealth();
   void LookAtDisk();
   std::optional<ReplicaId> ElsewhereWithRoom(ShardId shard, uint32_t attempt) const;
+  void ExcuseOwnStall(int64_t now_us);
+  void WatchHealth();
+  void HandOverNext();
+  void LoseTouch();
+  int64_t MajorityRoundTrip(const Configuration& members) const;
 
   /// Nothing where the shard is not hosted.
   void Step(Shard& shard, const ShardLogEvent& event);
@@ -154,6 +165,8 @@ class Replica::State {
   Barrier::Local LocalOf(const Shard& shard) const;
   void Route(ShardId shard, PendingCommand command, uint32_t attempt);
   void RouteElsewhere(ShardId shard, PendingCommand command, uint32_t attempt);
+  void RouteAnew(Shard& shard);
+  bool OwnedElsewhere(const Shard& shard) const;
   std::vector<Owner> HeirsOf(const Configuration& members) const;
   const Configuration& KnownMembers(const Shard& shard) const;
   bool HeardLately(ReplicaId peer) const;
@@ -165,7 +178,6 @@ class Replica::State {
   void ApplyGathered();
   void ApplyOne(Shard& shard, const ChosenEntry& entry);
   void NoteDurable();
-  void UpdateHealthOf(Shard& shard);
   ShardNotice NoticeOf(const Shard& shard) const;
   void SendNotices(ReplicaId to);
   void SendNoticesToAll();
@@ -183,6 +195,8 @@ class Replica::State {
   std::vector<Shard> shards_;
   std::map<ReplicaId, Peer> peers_;
   std::map<ReplicaId, uint64_t> admitted_;
+  std::map<std::pair<ReplicaId, ShardId>, FetchRequest> fetches_;  // to be answered, one in a turn
+  std::pair<ReplicaId, ShardId> fetch_answered_;                   // the last one
   std::map<std::pair<ReplicaId, uint64_t>, ForwardedCommands>
       forwards_;  // by peer, and shard with urgency and hops
   EngineBatch batch_;
@@ -196,8 +210,10 @@ class Replica::State {
   std::vector<WrittenRow> batch_persisted_;
   std::map<ReadTicket, WaitingRead> reads_;
   ReadTicket next_ticket_ = 1;
-  std::vector<MemberHealth> health_;  // of all nodes, as of the last peer event or turn
-  std::vector<ReplicaId> near_;       // nodes of the own data centre, without this one
+  Router router_;
+  bool in_touch_ = false;        // with a majority
+  int64_t health_at_us_ = 0;     // when the peers' health was looked at last
+  std::vector<ReplicaId> near_;  // nodes of the own data centre, without this one
   std::function<StateMachine&(ShardId)> machine_of_;
   int64_t notices_at_us_ = 0;           // when they are due again
   int64_t median_clock_offset_us_ = 0;  // of all members' clocks against ours
@@ -208,7 +224,6 @@ class Replica::State {
   bool flush_wanted_ = false;
   bool flush_posted_ = false;
   bool flushing_ = false;
-  int64_t read_round_us_ = 1'000;  // moving average of the first answer to a read round
   bool ready_ = false;
   bool retired_ = false;
 };

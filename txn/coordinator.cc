@@ -276,6 +276,8 @@ bool Coordinator::BoundElsewhere(Run& run) {
 
 Task<Coordinator::Collected> Coordinator::Collect(Run& run) {
   attempts_.Add();
+  uint32_t tries =
+      0;  // that were given their time: a lost peer is no reason for more patience with the others
   for (uint32_t round = 0; run.open(); ++round) {
     int64_t now_us = node_.now_us();
     if (now_us >= run.deadline_us) {
@@ -288,9 +290,9 @@ Task<Coordinator::Collected> Coordinator::Collect(Run& run) {
       AskHere(run, Whom::kOthers);
     }
     if (round > 0 && Bug("txn.next_attempt_on_timeout")) run.tally().Restart(run.tally().of().attempt + 1);
-    Send(run, run.tally().Missing(), round);
+    Send(run, run.tally().Missing(), tries);
     if (!run.may_have_proposed) co_return Collected::kNothingProposed;
-    int64_t patience_us = node_.PatienceMicros() << std::min(round, 3u);
+    int64_t patience_us = node_.PatienceMicros() << std::min(tries, 3u);
     patience_us += static_cast<int64_t>(node_.ports().random->Below(static_cast<uint64_t>(patience_us) / 4));
     int64_t until_us = std::min(run.deadline_us, now_us + patience_us);
     int64_t again_us = kSubmitAgainUs;
@@ -301,15 +303,16 @@ Task<Coordinator::Collected> Coordinator::Collect(Run& run) {
       (void)changed;
       if (run.unsent.empty() || !run.open() || node_.now_us() < again_at_us) continue;
       // Only where nothing was handed over: the others have all the patience that they need.
-      Send(run, std::exchange(run.unsent, {}), round);
+      Send(run, std::exchange(run.unsent, {}), tries);
       again_us = std::min(2 * again_us, kSubmitAgainMaxUs);
       again_at_us = node_.now_us() + again_us;
     }
+    if (node_.peer_losses() == losses) ++tries;
   }
   co_return Collected::kSettled;
 }
 
-void Coordinator::Send(Run& run, const std::vector<ShardId>& shards, uint32_t round) {
+void Coordinator::Send(Run& run, const std::vector<ShardId>& shards, uint32_t tries) {
   Tally& tally = run.tally();
   std::string encoded;
   if (run.alone()) {
@@ -325,7 +328,7 @@ void Coordinator::Send(Run& run, const std::vector<ShardId>& shards, uint32_t ro
   }
   run.unsent.clear();
   for (ShardId shard : shards) {
-    absl::Status submitted = node_.Submit(shard, encoded, Urgency::kNow, round);
+    absl::Status submitted = node_.Submit(shard, encoded, Urgency::kNow, tries);
     if (submitted.ok()) {
       run.may_have_proposed = true;
     } else {

@@ -54,7 +54,7 @@ class Coordinator {
   void NoteOthers(Run& run);
   bool BoundElsewhere(Run& run);
   std::vector<ShardId> ReadAssets(Run& run);
-  void Send(Run& run, const std::vector<ShardId>& shards, uint32_t round);
+  void Send(Run& run, const std::vector<ShardId>& shards, uint32_t tries);
   void SendFinish(Run& run, Urgency urgency, uint32_t round);
   void Answer(Run& run, TransactionResult result);
   void AnswerDecided(Run& run);

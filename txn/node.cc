@@ -34,9 +34,9 @@ Node::Node(NodeOptions options, ReplicaPorts ports)
   node_.board().set_relay(&host_);
   node_.replica().set_app_handler(
       [this](ReplicaId from, AppMessage message) { OnMessage(from, std::move(message)); });
-  node_.set_hosted_handler([this](ShardId shard) {
-    ++behind_;
-    node_.tasks().Spawn(CatchUp(shard));
+  node_.set_hosted_handler([this](ShardId shard) { StartCatchUp(shard); });
+  node_.replica().set_out_of_touch_handler([this] {
+    if (phase_ == Phase::kServing) CatchUpAll();
   });
 }
 
@@ -57,10 +57,7 @@ absl::Status Node::Recover(absl::AnyInvocable<void()> ready) {
 
 void Node::Start() {
   phase_ = Phase::kServing;
-  for (ShardId shard : node_.HostedShards()) {
-    ++behind_;
-    node_.tasks().Spawn(CatchUp(shard));
-  }
+  CatchUpAll();
   cluster_.Start();
   node_.tasks().Spawn(settler_.Sweep());
 }
@@ -83,13 +80,26 @@ void Node::OnMessage(ReplicaId from, AppMessage message) {
   }
 }
 
-Task<void> Node::CatchUp(ShardId shard) {
-  while (phase_ == Phase::kServing) {
+void Node::CatchUpAll() {
+  ++catch_up_round_;
+  behind_ = 0;
+  // Those too that do not serve yet: their tasks of the round before end.
+  for (ShardId shard : node_.replica().Hosted()) StartCatchUp(shard);
+}
+
+void Node::StartCatchUp(ShardId shard) {
+  ++behind_;
+  node_.tasks().Spawn(CatchUp(shard, catch_up_round_));
+}
+
+Task<void> Node::CatchUp(ShardId shard, uint64_t round) {
+  while (phase_ == Phase::kServing && round == catch_up_round_) {
     absl::StatusOr<LogIndex> reached =
         co_await node_.replica().ReadBarrier(shard, Deadline{node_.now_us() + kBarrierTimeUs});
     if (reached.ok() || !node_.replica().Hosts(shard)) break;
     co_await SleepFor(*node_.ports().executor, absl::Milliseconds(50));
   }
+  if (round != catch_up_round_) co_return;
   --behind_;
   node_.Serve(shard);
 }

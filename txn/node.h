@@ -70,7 +70,9 @@ class Node : public LedgerService {
  private:
   enum class Phase : uint8_t { kStarting, kServing, kDraining };
 
-  Task<void> CatchUp(ShardId shard);
+  void CatchUpAll();
+  void StartCatchUp(ShardId shard);
+  Task<void> CatchUp(ShardId shard, uint64_t round);
   Task<void> DrainTask(absl::AnyInvocable<void()> done);
   Task<absl::Status> CheckpointAll();
   void OnMessage(ReplicaId from, AppMessage message);
@@ -88,7 +90,8 @@ class Node : public LedgerService {
   TransactionReader transaction_reader_;
   ShardHost host_;
   Phase phase_ = Phase::kStarting;
-  uint32_t behind_ = 0;  // shards that have not caught up since the start
+  uint32_t behind_ = 0;  // shards that have not caught up since the start, or since touch was lost
+  uint64_t catch_up_round_ = 0;
 };
 
 }  // namespace paxledger

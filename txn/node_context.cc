@@ -57,6 +57,7 @@ NodeContext::NodeContext(NodeOptions options, ReplicaPorts ports)
                               .members = options_.members,
                               .shards = options_.shards,
                               .placement = options_.placement,
+                              .routing = options_.routing,
                               .genesis = options_.genesis},
                ports),
       mail_(replica_, *ports.executor, *ports.metrics) {

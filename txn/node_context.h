@@ -34,6 +34,7 @@ struct NodeOptions {
   Directory creation;
   std::map<std::string, std::string> creation_addresses;  // by node name
   Directory heard;                                        // before the node was made; version 0: nothing
+  std::vector<ShardRouting> routing;                      // see ReplicaOptions
   Digest genesis;                                         // SHA-256 of the creation document
   uint32_t checkpoint_commands = 16384;
   size_t cached_accounts_max = 50'000;

@@ -113,10 +113,13 @@ void Load::AppendTransfer(std::string* out, Shape* shape) {
   ++shape->transfers;
   if (apart || away) ++shape->crossing;
   if (apart && away) ++shape->three;
+  shape->debit = static_cast<uint32_t>(debit);
+  shape->credit = static_cast<uint32_t>(credit);
+  shape->amount = 1 + random_.Below(kAmountMax);
   AppendTransferJson(out, {.id = id,
                            .debit_account = accounts_[debit],
                            .credit_account = accounts_[credit],
-                           .amount = 1 + random_.Below(kAmountMax),
+                           .amount = shape->amount,
                            .asset = options_.asset});
 }
 
@@ -147,6 +150,7 @@ void Load::OnAnswer(int64_t due_us, size_t loop, const Shape& shape, const Clien
   --under_way_;
   result_.transfers_all += shape.transfers;
   const int64_t now_us = NowMicros();
+  if (options_.events != nullptr) Note(due_us, now_us, loop, shape, answer);
   if (now_us >= measure_us_ && cpu_before_ < 0) cpu_before_ = CpuSeconds();
   // The closed loop counts what was answered while measured; the open loop what was due, however late its
   // answer.
@@ -163,6 +167,30 @@ void Load::OnAnswer(int64_t due_us, size_t loop, const Shape& shape, const Clien
   } else if (now_us >= end_us_ && under_way_ == 0) {
     client_.Stop();
   }
+}
+
+void Load::Note(int64_t due_us, int64_t now_us, size_t loop, const Shape& shape, const ClientAnswer& answer) {
+  std::string outcome = "failed";
+  if (!answer.failure.ok()) {
+    if (absl::IsDeadlineExceeded(answer.failure)) outcome = "unknown";
+  } else if (answer.http_status == 201) {
+    outcome = "posted";
+  } else if (const absl::StatusOr<ItemResult> item = ParseSingleAnswer(answer.http_status, answer.body);
+             item.ok()) {
+    const bool posted = item->status == ItemStatus::kPosted;
+    outcome = posted ? "posted" : absl::StrCat("refused:", item->code);
+  }
+  options_.events->Write({.sent_us = due_us,
+                          .done_us = now_us,
+                          .client = loop,
+                          .endpoint = answer.endpoint,
+                          .attempts = answer.attempts,
+                          .debit = shape.debit,
+                          .credit = shape.credit,
+                          .debit_shard = shard_of_[shape.debit],
+                          .credit_shard = shard_of_[shape.credit],
+                          .amount = shape.amount,
+                          .outcome = outcome});
 }
 
 void Load::Count(const Shape& shape, const ClientAnswer& answer) {

@@ -11,6 +11,7 @@
 #include "api/client.h"
 #include "api/client_requests.h"
 #include "base/random.h"
+#include "ops/bench/event_log.h"
 #include "ops/bench/histogram.h"
 
 namespace paxledger {
@@ -31,6 +32,7 @@ struct LoadOptions {
   absl::Duration warmup = absl::Seconds(3);
   absl::Duration duration = absl::Seconds(15);
   uint64_t seed = 1;
+  EventLog* events = nullptr;  // outlives the load; only where `batch` is 1
 };
 
 struct LoadResult {
@@ -67,6 +69,9 @@ class Load {
     uint32_t transfers = 0;
     uint32_t crossing = 0;
     uint32_t three = 0;
+    uint32_t debit = 0;  // of the last transfer
+    uint32_t credit = 0;
+    uint64_t amount = 0;
   };
   void SendOne(int64_t due_us, size_t loop);
   void SendDue();
@@ -74,6 +79,7 @@ class Load {
   void OnAnswer(int64_t due_us, size_t loop, const Shape& shape, const ClientAnswer& answer);
   void Count(const Shape& shape, const ClientAnswer& answer);
   void CountItem(const ItemResult& item);
+  void Note(int64_t due_us, int64_t now_us, size_t loop, const Shape& shape, const ClientAnswer& answer);
 
   Client& client_;
   const LoadOptions options_;

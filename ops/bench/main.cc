@@ -49,6 +49,7 @@ std::vector<Flag> BenchFlags() {
       {"warmup", "DURATION", "3s", "before anything counts"},
       {"duration", "DURATION", "15s", "what counts"},
       {"seed", "N", "0", "of the random draws; 0: any"},
+      {"events", "FILE", "", "every transfer as a line of CSV, warm-up included; single transfers only"},
   });
 }
 
@@ -64,6 +65,9 @@ absl::StatusOr<LoadOptions> ReadOptions(const Arguments& arguments) {
   const absl::StatusOr<uint64_t> batch = arguments.GetNumber("batch", 1, limits::kBatchItemsMax);
   if (!batch.ok()) return batch.status();
   options.batch = *batch;
+  if (options.batch != 1 && arguments.Given("events")) {
+    return absl::InvalidArgumentError("--events is for single transfers");
+  }
   const absl::StatusOr<uint64_t> accounts = arguments.GetNumber("accounts", 2, 10'000'000);
   if (!accounts.ok()) return accounts.status();
   options.accounts = static_cast<uint32_t>(*accounts);
@@ -234,12 +238,22 @@ ExitCode RunBench(const std::vector<std::string>& words) {
   const absl::StatusOr<uint32_t> shards = ReadShardCount(**client);
   if (!shards.ok()) return ReportFailure(kName, shards.status());
   options->shards = *shards;
+  std::unique_ptr<EventLog> events;
+  if (const std::string& path = arguments->Get("events"); !path.empty()) {
+    absl::StatusOr<std::unique_ptr<EventLog>> created = EventLog::Create(path);
+    if (!created.ok()) return ReportUsage(kName, created.status());
+    events = *std::move(created);
+    options->events = events.get();
+  }
   Load load(**client, *options);
   if (const absl::Status status = load.Prepare(); !status.ok()) return ReportFailure(kName, status);
   Syncs syncs;
   syncs.before = ReadAllSyncs(**client);
   const LoadResult result = load.Run();
   syncs.after = ReadAllSyncs(**client);
+  if (events != nullptr) {
+    if (const absl::Status closed = events->Close(); !closed.ok()) return ReportFailure(kName, closed);
+  }
   const Report report{*options, result, **client, syncs};
   if (arguments->Given("json")) {
     PrintJson(report);

@@ -25,6 +25,7 @@ constexpr uint64_t kNodesPerDataCentreMax = 26;  // they are named by letters
 struct InitOptions {
   std::vector<Member> members;
   uint32_t shards = 0;
+  ShardMode mode = ShardMode::kLeaderless;
   std::string out;
 };
 
@@ -68,6 +69,7 @@ absl::StatusOr<InitOptions> ReadOptions(const std::vector<std::string>& words) {
                                                      {"nodes-per-dc", "N", "1", ""},
                                                      {"peers", "NAME=HOST:PORT,...", "", ""},
                                                      {"shards", "N", "12", ""},
+                                                     {"mode", "leaderless|primary", "leaderless", ""},
                                                      {"out", "FILE", "genesis.json", ""}},
                                                     words);
   if (!line.ok()) return line.status();
@@ -84,7 +86,9 @@ absl::StatusOr<InitOptions> ReadOptions(const std::vector<std::string>& words) {
   if (!members.ok()) return members.status();
   absl::StatusOr<uint64_t> shards = line->GetNumber("shards", 1, limits::kShardsMax);
   if (!shards.ok()) return shards.status();
-  return InitOptions{*std::move(members), static_cast<uint32_t>(*shards), line->Get("out")};
+  absl::StatusOr<ShardMode> mode = ParseShardMode(line->Get("mode"));
+  if (!mode.ok()) return absl::InvalidArgumentError(absl::StrCat("--mode ", mode.status().message()));
+  return InitOptions{*std::move(members), static_cast<uint32_t>(*shards), *mode, line->Get("out")};
 }
 
 // Made anew and synced, or nothing.
@@ -115,6 +119,7 @@ NodeExit RunInit(const std::vector<std::string>& words) {
     std::fprintf(stderr, "ledgerd init: %s\n", std::string(genesis.status().message()).c_str());
     return NodeExit::kUsage;
   }
+  genesis->mode = options->mode;
   if (!WriteNewFile(options->out, FormatGenesis(*genesis))) {
     std::fprintf(stderr, "ledgerd init: %s: %s\n", options->out.c_str(), std::strerror(errno));
     return NodeExit::kMachine;

@@ -12,8 +12,9 @@ namespace {
 constexpr char kHelp[] = R"(ledgerd - a node of a PaxLedger cluster
 
   ledgerd init --data-centres dc1,dc2,dc3 --peers dc1=host:port,dc2=host:port,dc3=host:port
-               [--nodes-per-dc 1] [--shards 12] [--out genesis.json]
+               [--nodes-per-dc 1] [--shards 12] [--mode leaderless] [--out genesis.json]
       With several nodes in each data centre they are called dc1-a, dc1-b, dc2-a, ..., and --peers names all.
+      Mode leaderless: whoever owns a shard writes it. Mode primary: one node writes it, others only while that is down.
       Invents a cluster and writes its creation document, which every node needs. Never overwrites one.
 
   ledgerd run --config FILE

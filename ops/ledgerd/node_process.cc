@@ -93,6 +93,7 @@ NodeOptions NodeOptionsOf(const NodeSetup& setup) {
   for (const Member& member : setup.genesis.members) {
     options.creation_addresses[member.name] = member.peer_address;
   }
+  options.routing = CreationRouting(setup.genesis);
   options.genesis = GenesisDigest(setup.genesis);
   return options;
 }

@@ -28,12 +28,16 @@ void Barrier::StartRound(const Local& local, BarrierEffects& out) {
   round.since = local.members.since;
   round.readers.swap(next_);
   round.sent_at_us = local.now_us;
-  if (local.own.has_value()) {
-    round.highest = *local.own;
-    round.answers = 1;
-  }
   out.broadcast = BarrierRequest{shard_, round.id};
   round_ = std::move(round);
+  CountOwn(local);
+}
+
+// Rule 9 asks only that it is read after the round began.
+void Barrier::CountOwn(const Local& local) {
+  if (!round_.has_value() || round_->own_counts || !local.own.has_value()) return;
+  round_->own_counts = true;
+  round_->highest = std::max(round_->highest, *local.own);
 }
 
 BarrierEffects Barrier::Answer(ReplicaId from, const BarrierAnswer& answer, const Local& local) {
@@ -43,14 +47,15 @@ BarrierEffects Barrier::Answer(ReplicaId from, const BarrierAnswer& answer, cons
   if (answer.round != round_->id || !local.members.Contains(from)) return out;
   if (std::find(round_->answered.begin(), round_->answered.end(), from) != round_->answered.end()) return out;
   round_->answered.push_back(from);
-  ++round_->answers;
   round_->highest = std::max(round_->highest, answer.highest);
   EndRoundIfMajority(local, out);
   return out;
 }
 
 void Barrier::EndRoundIfMajority(const Local& local, BarrierEffects& out) {
-  while (round_.has_value() && round_->answers >= local.members.majority()) {
+  CountOwn(local);
+  while (round_.has_value() &&
+         round_->answered.size() + (round_->own_counts ? 1 : 0) >= local.members.majority()) {
     for (ReadTicket ticket : round_->readers) {
       if (round_->highest <= local.chosen) {
         out.ready.push_back(ticket);
@@ -90,10 +95,12 @@ BarrierEffects Barrier::Chosen(const Local& local) {
   return out;
 }
 
-BarrierEffects Barrier::Tick(int64_t now_us, int64_t retransmit_us) {
+BarrierEffects Barrier::Tick(const Local& local, int64_t retransmit_us) {
   BarrierEffects out;
-  if (round_.has_value() && now_us >= round_->sent_at_us + retransmit_us) {
-    round_->sent_at_us = now_us;
+  RestartUnder(local, out);
+  EndRoundIfMajority(local, out);
+  if (round_.has_value() && local.now_us >= round_->sent_at_us + retransmit_us) {
+    round_->sent_at_us = local.now_us;
     out.broadcast = BarrierRequest{shard_, round_->id};
   }
   return out;

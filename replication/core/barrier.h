@@ -44,8 +44,9 @@ class Barrier {
   BarrierEffects Answer(ReplicaId from, const BarrierAnswer& answer, const Local& local);
   /// The chosen index moved, or the configuration changed.
   BarrierEffects Chosen(const Local& local);
-  /// Sends a round again that lost its answers.
-  BarrierEffects Tick(int64_t now_us, int64_t retransmit_us);
+  /// Sends a round again that lost its answers. This replica's own counts from when it may answer, also where the round
+  /// began before (rule 16: it has just become a voter).
+  BarrierEffects Tick(const Local& local, int64_t retransmit_us);
   /// Gives a read up.
   void Cancel(ReadTicket ticket);
 
@@ -61,7 +62,7 @@ class Barrier {
     LogIndex since;  // of the configuration that is asked
     LogIndex highest;
     std::vector<ReplicaId> answered;
-    size_t answers = 0;  // with our own
+    bool own_counts = false;
     int64_t sent_at_us = 0;
     std::vector<ReadTicket> readers;
   };
@@ -72,6 +73,7 @@ class Barrier {
     int64_t since_us;
   };
   void StartRound(const Local& local, BarrierEffects& out);
+  void CountOwn(const Local& local);
   void EndRoundIfMajority(const Local& local, BarrierEffects& out);
   void RestartUnder(const Local& local, BarrierEffects& out);
 

@@ -72,12 +72,14 @@ struct BarrierAnswer {
   LogIndex chosen;
 };
 
-/// Commands for the receiver to propose. `hops` bounds forwarding in a circle.
+/// Commands for the receiver to propose. `hops` bounds forwarding in a circle. Who forwards knew the entries up to `chosen`: one of
+/// them may have made the receiver the owner before it knows itself.
 struct ForwardedCommands {
   ShardId shard;
   uint32_t hops = 0;
   Urgency urgency = Urgency::kNow;    // of all of them
   std::vector<SharedBytes> commands;  // encoded `Command`s, see replication/core/envelope.h
+  LogIndex chosen{};
 };
 
 /// What a node says of one shard that it hosts, so that others find it and know how far it is.

@@ -107,7 +107,8 @@ void ShardLog::SettleBatch(LogIndex index, const Digest& digest, Effects&) {
   Batch batch = std::move(*batch_);
   batch_.reset();
   if (batch.digest == digest) {
-    hand_over_.reset();
+    // One that was already under way when the hand-over was wished for does not carry it: the next one does.
+    if (hand_over_ == PeekEnvelope(*batch.value).owner) hand_over_.reset();
     return;
   }
   Mark("shard_log.batch_requeued");

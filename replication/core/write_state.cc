@@ -120,7 +120,7 @@ void Barrier::WriteState(StateWriter& out) const {
     std::sort(answered.begin(), answered.end());
     out.Number(answered.size());
     for (ReplicaId replica : answered) out.Number(replica.value);
-    out.Number(round_->answers);
+    out.Number(round_->own_counts ? 1 : 0);
     out.Time(round_->sent_at_us);
     out.Number(round_->readers.size());
     for (ReadTicket ticket : round_->readers) out.Number(ticket);

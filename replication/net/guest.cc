@@ -98,7 +98,7 @@ asio::awaitable<void> Ask(Visit& visit, const GuestOptions& options, std::string
   hello.cluster_id = options.cluster_id;
   hello.name = options.name;
   visit.frames.AddHello(hello);
-  visit.frames.EndFrame(0);
+  visit.frames.EndFrame(FrameTimes{});
   bool sent = co_await SendFrames(visit);
   if (!sent) co_return;
   bool greeted = co_await ReadFrame(visit);
@@ -113,7 +113,7 @@ asio::awaitable<void> Ask(Visit& visit, const GuestOptions& options, std::string
     co_return;
   }
   if (!visit.frames.Add(std::move(question))) co_return;
-  visit.frames.EndFrame(0);
+  visit.frames.EndFrame(FrameTimes{});
   bool asked = co_await SendFrames(visit);
   while (asked && !visit.answer.has_value()) {
     asked = co_await ReadFrame(visit);

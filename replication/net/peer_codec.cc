@@ -16,6 +16,9 @@ namespace {
 // Wire tags of fields that are written by hand: (field << 3) | wire type.
 constexpr uint8_t kVersionTag = (1 << 3) | 0;
 constexpr uint8_t kWallTag = (2 << 3) | 1;
+constexpr uint8_t kSentTag = (6 << 3) | 1;
+constexpr uint8_t kEchoTag = (7 << 3) | 1;
+constexpr uint8_t kHeldTag = (8 << 3) | 1;
 constexpr uint8_t kValueTag = (15 << 3) | 2;
 constexpr uint32_t kMessagesField = 3;
 constexpr uint32_t kHelloField = 4;
@@ -90,6 +93,7 @@ struct HeadWriter {
     to.set_shard(m.shard.value);
     to.set_hops(m.hops);
     to.set_urgency(static_cast<uint32_t>(m.urgency));
+    to.set_chosen(m.chosen.value);
     for (const SharedBytes& command : m.commands) {
       Check(command != nullptr, "a forwarded command has its bytes");
       values.push_back(*command);
@@ -180,6 +184,7 @@ bool Read(const wire::ForwardedCommands& head, wire::Message& from, ForwardedCom
   to->hops = head.hops();
   if (head.urgency() > static_cast<uint32_t>(Urgency::kLazy)) return false;
   to->urgency = static_cast<Urgency>(head.urgency());
+  to->chosen.value = head.chosen();
   to->commands.reserve(static_cast<size_t>(from.values_size()));
   for (std::string& command : *from.mutable_values()) to->commands.push_back(TakeShared(&command));
   return true;
@@ -340,13 +345,19 @@ void FrameWriter::AddReject(const PeerReject& reject) {
   AddNested(kRejectField, to.SerializeAsString());
 }
 
-void FrameWriter::EndFrame(int64_t wall_us) {
+void FrameWriter::EndFrame(const FrameTimes& times) {
   Begin();
   ByteWriter out(&buffer_);
   out.U8(kVersionTag);
   out.U8(static_cast<uint8_t>(kPeerProtocol));
   out.U8(kWallTag);
-  out.I64(wall_us);
+  out.I64(times.wall_us);
+  out.U8(kSentTag);
+  out.I64(times.sent_us);
+  out.U8(kEchoTag);
+  out.I64(times.echo_us);
+  out.U8(kHeldTag);
+  out.I64(times.held_us);
   std::string length;
   ByteWriter(&length).U32(static_cast<uint32_t>(buffer_.size() - frame_at_ - kFrameHeadBytes));
   buffer_.replace(frame_at_, kFrameHeadBytes, length);
@@ -374,7 +385,7 @@ absl::Status FrameReader::Decode(std::string_view body, PeerFrame* frame) {
   if (!from.ParseFromArray(body.data(), static_cast<int>(body.size())))
     return Malformed("not of its Protobuf type");
   if (from.version() != kPeerProtocol) return Malformed("of an unknown version");
-  frame->sent_wall_us = from.sent_wall_us();
+  frame->times = {from.sent_wall_us(), from.sent_us(), from.echo_us(), from.held_us()};
   frame->messages.clear();
   frame->hello.reset();
   frame->reject.reset();

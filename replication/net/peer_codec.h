@@ -43,8 +43,17 @@ struct PeerReject {
   friend bool operator==(const PeerReject&, const PeerReject&) = default;
 };
 
+/// When a frame was sent, and what tells its receiver how long the way there and back is.
+struct FrameTimes {
+  int64_t wall_us = 0;  // the sender's wall clock
+  int64_t sent_us = 0;  // the sender's monotonic clock
+  int64_t echo_us = 0;  // `sent_us` of the last frame that it had from the receiver; 0: none
+  int64_t held_us = 0;  // how long ago that came
+  friend bool operator==(const FrameTimes&, const FrameTimes&) = default;
+};
+
 struct PeerFrame {
-  int64_t sent_wall_us = 0;
+  FrameTimes times;
   std::vector<PeerMessage> messages;
   std::optional<PeerHello> hello;
   std::optional<PeerReject> reject;
@@ -62,7 +71,7 @@ class FrameWriter {
   void AddHello(const PeerHello& hello);
   void AddReject(const PeerReject& reject);
   /// Ends the frame that is being built; an empty one is a sign of life.
-  void EndFrame(int64_t wall_us);
+  void EndFrame(const FrameTimes& times);
   bool building() const { return building_; }
   size_t building_bytes() const { return building_ ? buffer_.size() - frame_at_ : 0; }
   size_t bytes() const { return buffer_.size(); }

@@ -86,7 +86,7 @@ bool TlsTransport::State::IsGuest(const PeerHello& hello) const {
 
 void TlsTransport::State::SendHello(const ConnectionPtr& connection, ReplicaId to) {
   connection->frames.AddHello(HelloTo(to));
-  connection->frames.EndFrame(clock_.WallMicros());
+  connection->frames.EndFrame(TimesFor(to));
   StartWrite(connection);
 }
 
@@ -95,6 +95,7 @@ void TlsTransport::State::Greeted(const ConnectionPtr& connection, Peer& peer, c
   connection->heard_us = clock_.MonotonicMicros();
   connection->incarnation = hello.incarnation;
   if (hello.incarnation > peer.incarnation) {
+    peer.echo_us = 0;
     // What was connected to the process before this one is dead, though its end may not have been heard.
     peer.incarnation = hello.incarnation;
     for (const ConnectionPtr& other : {peer.accepted, peer.dialled}) {
@@ -130,7 +131,7 @@ asio::awaitable<void> TlsTransport::State::Refuse(Self self, ConnectionPtr conne
   }
   connection->greeted = false;
   connection->frames.AddReject(reject);
-  connection->frames.EndFrame(self->clock_.WallMicros());
+  connection->frames.EndFrame({.wall_us = self->clock_.WallMicros()});
   self->StartWrite(connection);
   while (!self->Over(*connection)) {
     connection->in_begin = connection->in_end = 0;

@@ -18,9 +18,11 @@ using namespace tls_internal;
 
 namespace {
 
-constexpr int64_t kTickMicros = 100'000;
+constexpr int64_t kTickMicros = limits::kHeartbeatUs / 2;
 constexpr int64_t kLateTickMicros = 500'000;
-constexpr int64_t kHeartbeatMicros = 200'000;
+// Messages leave on the connection that was dialled; on the one that was accepted a sign of life only keeps it open.
+constexpr int64_t kHeartbeatDialledMicros = limits::kHeartbeatUs - kTickMicros;
+constexpr int64_t kHeartbeatAcceptedMicros = 200'000;
 constexpr int64_t kSilenceMaxMicros = 1'000'000;
 constexpr int64_t kGuestSilenceMaxMicros = 30'000'000;
 constexpr int64_t kGreetingMaxMicros = 3'000'000;
@@ -137,11 +139,10 @@ void TlsTransport::State::Send(ReplicaId to, const PeerMessage& message) {
     messages_dropped_.Add();
     return;
   }
-  if (connection.frames.building_bytes() > kFrameBytesTypical)
-    connection.frames.EndFrame(clock_.WallMicros());
+  if (connection.frames.building_bytes() > kFrameBytesTypical) connection.frames.EndFrame(TimesFor(to));
   bool fits = connection.frames.Add(message);
   if (!fits && connection.frames.building()) {
-    connection.frames.EndFrame(clock_.WallMicros());
+    connection.frames.EndFrame(TimesFor(to));
     fits = connection.frames.Add(message);
   }
   if (!fits) {
@@ -151,15 +152,31 @@ void TlsTransport::State::Send(ReplicaId to, const PeerMessage& message) {
 }
 
 void TlsTransport::State::Flush() {
-  int64_t wall_us = 0;
   for (auto& [replica, peer] : peers_) {
     if (!peer->up) continue;
-    if (peer->dialled->frames.building()) {
-      if (wall_us == 0) wall_us = clock_.WallMicros();
-      peer->dialled->frames.EndFrame(wall_us);
-    }
+    if (peer->dialled->frames.building()) peer->dialled->frames.EndFrame(TimesFor(replica));
     StartWrite(peer->dialled);
   }
+}
+
+FrameTimes TlsTransport::State::TimesFor(ReplicaId to) const {
+  FrameTimes times{.wall_us = clock_.WallMicros(), .sent_us = clock_.MonotonicMicros()};
+  auto it = peers_.find(to);
+  if (it != peers_.end() && it->second->echo_us != 0) {
+    times.echo_us = it->second->echo_us;
+    times.held_us = times.sent_us - it->second->echo_at_us;
+  }
+  return times;
+}
+
+void TlsTransport::State::TakeTimes(ReplicaId from, const FrameTimes& times) {
+  int64_t now_us = clock_.MonotonicMicros();
+  if (auto it = peers_.find(from); it != peers_.end()) {
+    it->second->echo_us = times.sent_us;
+    it->second->echo_at_us = now_us;
+  }
+  listener_->OnPeerClock(from, times.wall_us);
+  if (times.echo_us != 0) listener_->OnRoundTrip(from, now_us - times.echo_us - times.held_us);
 }
 
 void TlsTransport::State::StartWrite(const ConnectionPtr& connection) {
@@ -266,7 +283,7 @@ bool TlsTransport::State::HandleFrame(const ConnectionPtr& connection, std::stri
     Close(*connection, absl::StrCat("refused: ", frame_.reject->reason));
     return false;
   }
-  listener_->OnPeerClock(connection->peer, frame_.sent_wall_us);
+  TakeTimes(connection->peer, frame_.times);
   for (PeerMessage& message : frame_.messages) {
     if (stopped_) return false;
     listener_->OnMessage(connection->peer, std::move(message));
@@ -285,7 +302,7 @@ bool TlsTransport::State::HandleGuestFrame(const ConnectionPtr& connection) {
       std::shared_ptr<State> state = self.lock();
       if (state == nullptr || state->Over(*connection)) return;
       if (!connection->frames.Add(std::move(answer))) return;
-      connection->frames.EndFrame(state->clock_.WallMicros());
+      connection->frames.EndFrame({.wall_us = state->clock_.WallMicros()});
       state->StartWrite(connection);
     };
     options_.on_guest(Guest{connection->peer, connection->guest}, std::move(*app), std::move(reply));
@@ -332,8 +349,11 @@ void TlsTransport::State::Watch(const ConnectionPtr& connection, int64_t now_us,
     Close(c, "silent");
     return;
   }
-  if (now_us - c.sent_us >= kHeartbeatMicros && !c.write_under_way && !c.frames.building()) {
-    c.frames.EndFrame(clock_.WallMicros());
+  auto it = peers_.find(c.peer);
+  bool dialled = it != peers_.end() && it->second->dialled == connection;
+  int64_t heartbeat_us = dialled ? kHeartbeatDialledMicros : kHeartbeatAcceptedMicros;
+  if (now_us - c.sent_us >= heartbeat_us && !c.write_under_way && !c.frames.building()) {
+    c.frames.EndFrame(TimesFor(c.peer));
     StartWrite(connection);
   }
 }

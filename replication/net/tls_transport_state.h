@@ -77,6 +77,8 @@ struct Peer {
   Incarnation incarnation;  // of the process that was admitted last, and its number
   uint64_t process = 0;
   int64_t backoff_us = 0;
+  int64_t echo_us = 0;     // the sender's time of its last frame...
+  int64_t echo_at_us = 0;  // ...and when that came
   asio::steady_timer retry;
   std::string logged_problem;
   Gauge& gauge;
@@ -173,6 +175,8 @@ class TlsTransport::State : public std::enable_shared_from_this<TlsTransport::St
   std::optional<PeerReject> Judge(Connection& connection, const PeerHello& hello);
   bool IsGuest(const PeerHello& hello) const;
   void AddPeer(const PeerAddress& address);
+  FrameTimes TimesFor(ReplicaId to) const;
+  void TakeTimes(ReplicaId from, const FrameTimes& times);
   void SendHello(const ConnectionPtr& connection, ReplicaId to);
   void Greeted(const ConnectionPtr& connection, Peer& peer, const PeerHello& hello);
   bool HandleFrame(const ConnectionPtr& connection, std::string_view body);

@@ -22,6 +22,8 @@ class TransportListener {
   virtual void OnPeerDown(ReplicaId peer) = 0;
   /// The clock of `peer` as it stood when it sent its last frame.
   virtual void OnPeerClock(ReplicaId peer, int64_t wall_us) = 0;
+  /// A frame of ours and the next one of `peer` took so long together, without the time in between.
+  virtual void OnRoundTrip(ReplicaId peer, int64_t took_us) = 0;
   /// A peer says hello. `admitted` is called later, on the strand: false refuses it, since it is an older process of a
   /// replica of which a newer was seen (consensus.md rule 1). The highest incarnation seen is durable before true is said.
   virtual void AdmitPeer(ReplicaId peer, Incarnation incarnation,
@@ -38,7 +40,8 @@ struct PeerAddress {
 };
 
 /// Messages between the nodes of a cluster. Unreliable: a message may be lost (with its connection, or where the queue
-/// to a peer is full), and consensus does not mind. Messages to one peer that are not lost arrive in order.
+/// to a peer is full), and consensus does not mind. Messages to one peer that are not lost arrive in order. A peer that is up
+/// hears something every limits::kHeartbeatUs at least.
 /// Exactly two implementations: mutual TLS, and the simulator's.
 /// Threads: the node's strand.
 class Transport {

@@ -3,8 +3,8 @@ paxledger_test(api_core_test
   LIBS api_core)
 
 paxledger_test(api_server_test LAYER integration
-  SOURCES integration/api_server_test.cc
-  LIBS api_server base_io OpenSSL::SSL OpenSSL::Crypto)
+  SOURCES integration/api_server_test.cc integration/client_failover_test.cc
+  LIBS api_server api_client base_io OpenSSL::SSL OpenSSL::Crypto)
 
 if("unit" IN_LIST PAXLEDGER_LAYERS)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)

@@ -18,13 +18,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Check(writer.Add(message), "what fitted a frame fits again");
   if (frame.hello.has_value()) writer.AddHello(*frame.hello);
   if (frame.reject.has_value()) writer.AddReject(*frame.reject);
-  writer.EndFrame(frame.sent_wall_us);
+  writer.EndFrame(frame.times);
   std::string buffer;
   writer.Exchange(&buffer);
   PeerFrame again;
   Check(reader.Decode(std::string_view(buffer).substr(kFrameHeadBytes), &again).ok(),
         "what was encoded decodes");
   Check(again.messages.size() == frame.messages.size(), "no message is lost");
+  Check(again.times == frame.times, "times survive");
   Check(again.hello == frame.hello && again.reject == frame.reject, "greetings survive");
   return 0;
 }

@@ -56,7 +56,7 @@ class Cluster:
     """Three data centres of one node each by default. Use as a context manager: it kills what it started and removes the
     folder. `names`: of the data centres; from then on those of the nodes, which are the same where each has one."""
 
-    def __init__(self, names=("dc1", "dc2", "dc3"), shards=12, nodes_per_dc=1):
+    def __init__(self, names=("dc1", "dc2", "dc3"), shards=12, nodes_per_dc=1, mode="leaderless"):
         nodes = [""] if nodes_per_dc == 1 else [f"-{letter}" for letter in "abcdefgh"[:nodes_per_dc]]
         self.data_centres = {dc + node: dc for dc in names for node in nodes}  # by name of the node
         self.names = list(self.data_centres)
@@ -70,7 +70,8 @@ class Cluster:
         self.certificates = os.path.join(self.folder, "certificates")
         self.genesis = os.path.join(self.folder, "genesis.json")
         self.run("ledgerd", "init", "--data-centres", ",".join(names), "--nodes-per-dc", str(nodes_per_dc),
-                 "--shards", str(shards), "--out", self.genesis, "--peers", ",".join(f"{n}=127.0.0.1:{self.peers[n]}" for n in self.names))
+                 "--shards", str(shards), "--mode", mode, "--out", self.genesis, "--peers",
+                 ",".join(f"{n}=127.0.0.1:{self.peers[n]}" for n in self.names))
         subprocess.run([os.path.join(ROOT, "ops", "certificates"), self.certificates, self.genesis], check=True)
         self.ca = os.path.join(self.certificates, "ca.pem")
         self.key_file = os.path.join(self.folder, "api-key")

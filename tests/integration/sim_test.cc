@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+
 #include "tests/sim/world.h"
 
 namespace paxledger::sim {
@@ -46,6 +49,15 @@ TEST_P(LedgerSimSeveralNodes, KeepsEveryPromiseToo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixed, LedgerSimSeveralNodes, testing::Range(uint64_t{200}, uint64_t{220}));
+
+TEST(LedgerSim, SuspectsSilentPeersAndEvensOutOwnersAfterThem) {
+  std::map<std::string, uint64_t> marks;
+  for (uint64_t seed = 200; seed < 212; ++seed) {
+    for (const auto& [name, hits] : RunWorld(OfSeed(seed), Verbosity::kQuiet).marks) marks[name] += hits;
+  }
+  EXPECT_GT(marks["replica.suspects"], 0u);
+  EXPECT_GT(marks["replica.hands_over"], 0u);
+}
 
 }  // namespace
 }  // namespace paxledger::sim

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/limits.h"
 #include "base/system_clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -50,6 +51,7 @@ struct Listener : TransportListener {
     ++downs;
   }
   void OnPeerClock(ReplicaId peer, int64_t wall_us) override { clocks[peer] = wall_us; }
+  void OnRoundTrip(ReplicaId peer, int64_t took_us) override { round_trips[peer] = took_us; }
   void AdmitPeer(ReplicaId peer, Incarnation incarnation, absl::AnyInvocable<void(bool)> admitted) override {
     bool yes = incarnation >= seen[peer];
     if (yes) seen[peer] = incarnation;
@@ -60,6 +62,7 @@ struct Listener : TransportListener {
   std::map<ReplicaId, Incarnation> up;
   std::map<ReplicaId, Incarnation> seen;
   std::map<ReplicaId, int64_t> clocks;
+  std::map<ReplicaId, int64_t> round_trips;
   int frames = 0;
   int downs = 0;
 };
@@ -170,6 +173,30 @@ TEST_F(TlsTransportTest, ThreeNodesGreetEachOtherAndMessagesArriveInOrder) {
   EXPECT_EQ(two.listener.frames, 4) << "one frame for each flush";
   EXPECT_TRUE(three.listener.received.empty());
   EXPECT_LT(std::abs(two.listener.clocks[kOne] - clock_.WallMicros()), 5'000'000);
+}
+
+TEST_F(TlsTransportTest, MeasuresRoundTripsWithoutTheTimeInBetween) {
+  Node& one = StartNode(1);
+  Node& two = StartNode(2);
+  ASSERT_TRUE(RunUntil([&] { return one.transport->IsUp(kTwo) && two.transport->IsUp(kOne); }));
+  RunFor(500);  // signs of life only: each waits for tens of milliseconds before it is sent
+  ASSERT_TRUE(one.listener.round_trips.contains(kTwo));
+  EXPECT_GT(one.listener.round_trips[kTwo], 0);
+  EXPECT_LT(one.listener.round_trips[kTwo], 20'000) << "on one machine, and no heartbeat is counted in";
+}
+
+TEST_F(TlsTransportTest, GivesSignsOfLifeOftenEnoughForItsPeers) {
+  Node& one = StartNode(1);
+  Node& two = StartNode(2);
+  ASSERT_TRUE(RunUntil([&] { return one.transport->IsUp(kTwo) && two.transport->IsUp(kOne); }));
+  int64_t began_us = clock_.MonotonicMicros();
+  uint64_t before = metrics_.counter("paxledger_peer_frames_received_total").value();
+  RunFor(1'000);
+  uint64_t frames = metrics_.counter("paxledger_peer_frames_received_total").value() - before;
+  int64_t took_us = clock_.MonotonicMicros() - began_us;
+  // Both nodes count into the same metrics here.
+  EXPECT_GE(static_cast<int64_t>(frames), 2 * took_us / limits::kHeartbeatUs / 2)
+      << "half of them may be late";
 }
 
 TEST_F(TlsTransportTest, LongValuesArriveWhole) {

@@ -235,7 +235,7 @@ void CoreNode::Answer(ReplicaId from, const FetchRequest& request, CoreOutput& o
 
 void CoreNode::Tick(const Moment& now, CoreOutput& out) {
   Step(event::Tick{}, now, out);
-  OnBarrier(barrier_->Tick(now.now_us, kBarrierRetransmitUs), now, out);
+  OnBarrier(barrier_->Tick(LocalAt(now), kBarrierRetransmitUs), now, out);
 }
 
 // --- disk -----------------------------------------------------------------------------------------------------------

@@ -207,6 +207,7 @@ Plan DrawPlan(const SimOptions& options, Random& random) {
     plan.node_state_every_us = DrawInterval(random, 40, 2, 15);
   }
   if (options.shards != 0) plan.shards = options.shards;
+  plan.primary_shards = random.Chance(1, 4) ? 1 + static_cast<uint32_t>(random.Below(plan.shards)) : 0;
   return plan;
 }
 
@@ -218,6 +219,7 @@ std::string Plan::Describe() const {
   auto every = [&text](int64_t interval_us, absl::string_view what) {
     if (interval_us > 0) absl::StrAppend(&text, ", ", what, " every ", interval_us / 1'000, " ms");
   };
+  if (primary_shards > 0) absl::StrAppend(&text, ", ", primary_shards, " shards with a primary");
   if (dense_readers > 0) absl::StrAppend(&text, ", ", dense_readers, " dense readers");
   every(crash_every_us, "crash");
   every(pause_every_us, "pause");

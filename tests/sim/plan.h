@@ -38,6 +38,7 @@ struct Plan {
   uint32_t data_centres = 3;
   uint32_t nodes_per_data_centre = 1;
   uint32_t shards = 4;
+  uint32_t primary_shards = 0;  // the first so many are in mode primary (consensus.md rule 15)
   uint32_t checkpoint_commands = 64;
   size_t cached_accounts = 50'000;
   NetworkProfile network;

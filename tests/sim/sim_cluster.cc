@@ -63,6 +63,9 @@ NodeOptions SimCluster::OptionsOf(uint32_t machine) const {
       members.push_back(ReplicaId{static_cast<uint16_t>(host)});
       options.creation.pins.push_back({ShardId{shard}, NameOf(host)});
     }
+    bool primary = shard < plan_.primary_shards;
+    options.routing.push_back(primary ? ShardRouting{ShardMode::kPrimary, members[shard % members.size()]}
+                                      : ShardRouting{});
   }
   std::sort(options.creation.pins.begin(), options.creation.pins.end(),
             [](const Pin& a, const Pin& b) { return std::tie(a.shard, a.node) < std::tie(b.shard, b.node); });

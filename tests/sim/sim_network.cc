@@ -7,11 +7,12 @@
 #include <variant>
 
 #include "base/check.h"
+#include "base/limits.h"
 
 namespace paxledger::sim {
 namespace {
 
-const absl::Duration kHeartbeat = absl::Milliseconds(200);
+const absl::Duration kBeat = absl::Microseconds(limits::kHeartbeatUs / 2);
 
 uint64_t Head(const Digest& digest) {
   uint64_t head;
@@ -308,6 +309,7 @@ void SimNetwork::SendFrame(uint32_t from, uint32_t to, std::vector<PeerMessage> 
   messages_ += messages.size();
   Frame frame = Encode(messages, wall_us);
   frame.epoch = ConnectionOf(from, to).epoch;
+  frame.sent_us = scheduler_.now_us();
   if (LinkOf(from, to).cut) {
     LinkOf(from, to).stalled.push_back(std::move(frame));
   } else {
@@ -322,7 +324,7 @@ SimNetwork::Frame SimNetwork::Encode(const std::vector<PeerMessage>& messages, i
     bool fits = writer_.Add(message);
     Check(fits, "what one strand sends at once fits a frame in the simulator");
   }
-  writer_.EndFrame(wall_us);
+  writer_.EndFrame({.wall_us = wall_us});
   writer_.Exchange(&frame.bytes);
   bytes_ += frame.bytes.size();
   return frame;
@@ -352,7 +354,9 @@ void SimNetwork::Deliver(uint32_t from, uint32_t to, Frame frame) {
     TransportListener& listener = *transport->listener_;
     ReplicaId peer{static_cast<uint16_t>(from)};
     Decode(frame.bytes);
-    listener.OnPeerClock(peer, frame_.sent_wall_us);
+    listener.OnPeerClock(peer, frame_.times.wall_us);
+    // What the echo of a frame measures where both ways take as long.
+    listener.OnRoundTrip(peer, 2 * (scheduler_.now_us() - frame.sent_us));
     for (PeerMessage& message : frame_.messages) {
       std::visit(MessageNote{scheduler_, from, to}, message);
       listener.OnMessage(peer, std::move(message));
@@ -370,10 +374,12 @@ void SimTransport::Listen(TransportListener& listener, Incarnation incarnation) 
 
 void SimTransport::Beat() {
   for (uint32_t peer = 1; peer <= network_.nodes_; ++peer) {
-    if (network_.SeesUp(strand_.node(), peer))
-      network_.SendFrame(strand_.node(), peer, {}, clock_.WallMicros());
+    if (!network_.SeesUp(strand_.node(), peer)) continue;
+    if (network_.scheduler_.now_us() - sent_at_us_[peer] < limits::kHeartbeatUs / 2) continue;
+    sent_at_us_[peer] = network_.scheduler_.now_us();
+    network_.SendFrame(strand_.node(), peer, {}, clock_.WallMicros());
   }
-  strand_.After(kHeartbeat, [this] { Beat(); });
+  strand_.After(kBeat, [this] { Beat(); });
 }
 
 void SimTransport::SetPeers(std::vector<PeerAddress> peers) {
@@ -394,6 +400,7 @@ void SimTransport::Flush() {
     if (messages.empty()) continue;
     std::vector<PeerMessage> frame = std::move(messages);
     messages.clear();
+    sent_at_us_[peer] = network_.scheduler_.now_us();
     network_.SendFrame(strand_.node(), peer, std::move(frame), clock_.WallMicros());
   }
 }

@@ -72,6 +72,7 @@ class SimNetwork {
   struct Frame {
     std::string bytes;  // docs/formats.md#peer-frames
     size_t messages = 0;
+    int64_t sent_us = 0;
     uint64_t epoch = 0;  // of the connection
   };
   struct Link {  // one way
@@ -157,6 +158,7 @@ class SimTransport : public Transport {
   Incarnation incarnation_;
   std::map<uint16_t, std::vector<PeerMessage>> queued_;
   std::optional<std::set<ReplicaId>> peers_;
+  std::map<uint32_t, int64_t> sent_at_us_;  // by peer
 };
 
 }  // namespace paxledger::sim

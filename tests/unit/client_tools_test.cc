@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/client_budget.h"
+#include "api/client_door.h"
 #include "api/client_requests.h"
 #include "base/random.h"
 #include "ops/bench/histogram.h"
@@ -353,6 +354,88 @@ TEST(RetryBudget, DelaysRetriesBeyondTheBurst) {
   EXPECT_EQ(budget.Take(100'000'000), 0) << "time fills it, to the burst";
   EXPECT_EQ(budget.Take(100'000'000), 0);
   EXPECT_GT(budget.Take(100'000'000), 0);
+}
+
+// --- the watch over a door ---
+
+constexpr int64_t kMs = 1'000;
+
+/// Answers of `took_us` each, one after the other.
+int64_t AnswerRegularly(DoorWatch& door, int64_t now_us, int64_t took_us, int times) {
+  for (int i = 0; i < times; ++i) {
+    door.Sent(now_us);
+    door.Answered(now_us, now_us + took_us);
+    now_us += took_us;
+  }
+  return now_us;
+}
+
+TEST(DoorWatch, ProbesASilentDoorOnlyWhileItOwesAnAnswer) {
+  DoorWatch door;
+  int64_t now_us = AnswerRegularly(door, 1'000'000, 20 * kMs, 200);
+  EXPECT_FALSE(door.WantsProbe(now_us + 60'000 * kMs)) << "nothing was asked of it";
+  now_us += 60'000 * kMs;
+  door.Sent(now_us);
+  EXPECT_FALSE(door.WantsProbe(now_us + 50 * kMs));
+  EXPECT_TRUE(door.WantsProbe(now_us + 80 * kMs)) << "answers used to come in 20 ms";
+  EXPECT_TRUE(door.up()) << "a slow answer alone proves nothing";
+}
+
+TEST(DoorWatch, WaitsLongerForADoorWhoseAnswersTakeLong) {
+  DoorWatch door;
+  int64_t now_us = AnswerRegularly(door, 1'000'000, 300 * kMs, 200);
+  door.Sent(now_us);
+  EXPECT_FALSE(door.WantsProbe(now_us + 500 * kMs));
+  EXPECT_TRUE(door.WantsProbe(now_us + DoorWatch::kPatienceMaxUs + 1));
+}
+
+TEST(DoorWatch, IsHeardWhenAnyRequestIsAnswered) {
+  DoorWatch door;
+  int64_t now_us = AnswerRegularly(door, 1'000'000, 20 * kMs, 200);
+  door.Sent(now_us);  // never answered
+  for (int i = 0; i < 20; ++i) {
+    now_us = AnswerRegularly(door, now_us, 20 * kMs, 1);
+    EXPECT_FALSE(door.WantsProbe(now_us + 50 * kMs));
+  }
+}
+
+TEST(DoorWatch, LeavesADeadDoorAloneForLongerAndLonger) {
+  DoorWatch door;
+  int64_t now_us = 1'000'000;
+  for (int64_t pause_us : {100 * kMs, 200 * kMs, 400 * kMs, 800 * kMs, 1600 * kMs, 2000 * kMs, 2000 * kMs}) {
+    door.Failed(now_us);
+    door.Failed(now_us);  // a second connection that was refused at the same time
+    EXPECT_FALSE(door.up());
+    EXPECT_FALSE(door.WantsProbe(now_us + pause_us - 1));
+    EXPECT_FALSE(door.Rested(now_us + pause_us - 1));
+    now_us += pause_us;
+    EXPECT_TRUE(door.WantsProbe(now_us));
+    door.ProbeSent();
+    EXPECT_FALSE(door.WantsProbe(now_us)) << "one at a time";
+  }
+}
+
+TEST(DoorWatch, GivesADoorThatIsBackItsRequestsSlowly) {
+  DoorWatch door;
+  EXPECT_EQ(door.SharePerThousand(1), 1000) << "at the start nobody is back from anything";
+  door.Failed(1'000'000);
+  door.ProbeSent();
+  door.ProbeAnswered(2'000'000);
+  EXPECT_TRUE(door.up());
+  EXPECT_EQ(door.SharePerThousand(2'000'000), 0);
+  EXPECT_EQ(door.SharePerThousand(2'000'000 + DoorWatch::kReturnUs / 2), 500);
+  EXPECT_EQ(door.SharePerThousand(2'000'000 + DoorWatch::kReturnUs), 1000);
+}
+
+TEST(DoorWatch, PutsADoorThatDoesNotServeOutOfUseButKeepsItForWantOfABetter) {
+  DoorWatch door;
+  door.Doubt();
+  EXPECT_TRUE(door.WantsProbe(1'000'000));
+  door.ProbeSent();
+  door.Refused(1'000'000);
+  EXPECT_FALSE(door.up());
+  EXPECT_TRUE(door.Rested(1'000'000));
+  EXPECT_FALSE(door.WantsProbe(1'000'000 + DoorWatch::kDownUsMin - 1));
 }
 
 TEST(TransferIds, AreUniqueInOrderAndAtHomeWithTheDebitAccount) {

@@ -108,6 +108,37 @@ TEST(Genesis, EachShardBeginsWithOneNodeOfEachDataCentre) {
   }
 }
 
+TEST(Genesis, SaysOfEachShardHowItIsRouted) {
+  EXPECT_EQ(CreationRouting(Example()), std::vector<ShardRouting>(12));
+  Genesis genesis = Example();
+  Digest before = GenesisDigest(genesis);
+  genesis.mode = ShardMode::kPrimary;
+  genesis.shard_modes[3] = {ShardMode::kLeaderless, ReplicaId{}};
+  genesis.shard_modes[4] = {ShardMode::kPrimary, ReplicaId{3}};
+  EXPECT_EQ(GenesisDigest(genesis), before) << "routing changes no promise (consensus.md rule 15)";
+  auto again = ParseGenesis(FormatGenesis(genesis), "genesis.json");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(*again, genesis);
+  std::vector<ShardRouting> routing = CreationRouting(*again);
+  EXPECT_EQ(routing[0], (ShardRouting{ShardMode::kPrimary, ReplicaId{1}})) << "the members take turns";
+  EXPECT_EQ(routing[1], (ShardRouting{ShardMode::kPrimary, ReplicaId{2}}));
+  EXPECT_EQ(routing[3].mode, ShardMode::kLeaderless);
+  EXPECT_EQ(routing[4], (ShardRouting{ShardMode::kPrimary, ReplicaId{3}}));
+}
+
+TEST(Genesis, RefusesModesThatSayNothing) {
+  Genesis genesis = Example();
+  genesis.mode = ShardMode::kPrimary;
+  genesis.shard_modes[4] = {ShardMode::kPrimary, ReplicaId{3}};
+  const std::string good = FormatGenesis(genesis);
+  EXPECT_THAT(ReadError(absl::StrReplaceAll(good, {{"\"primary\": 3", "\"primary\": 9"}})),
+              HasSubstr("shard_modes[0].primary: must be a member"));
+  EXPECT_THAT(ReadError(absl::StrReplaceAll(good, {{"\"shard\": 4", "\"shard\": 12"}})),
+              HasSubstr("shard_modes[0].shard: there are only 12"));
+  EXPECT_THAT(ReadError(absl::StrReplaceAll(good, {{"\"mode\": \"primary\"", "\"mode\": \"leader\""}})),
+              HasSubstr("mode: must be leaderless or primary"));
+}
+
 TEST(Genesis, ErrorsNameTheKey) {
   const std::string good = FormatGenesis(Example());
   EXPECT_THAT(ReadError(absl::StrReplaceAll(good, {{"\"shards\"", "\"shardz\""}})),

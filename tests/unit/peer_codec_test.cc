@@ -42,18 +42,20 @@ TEST(PeerCodec, GivesBackEveryFieldOfEveryMessageInOrder) {
   ASSERT_TRUE(writer.Add(FetchAnswer{ShardId{1}, {{LogIndex{2}, Shared("two")}, {LogIndex{3}, Shared("")}}}));
   ASSERT_TRUE(writer.Add(BarrierRequest{ShardId{4}, 99}));
   ASSERT_TRUE(writer.Add(BarrierAnswer{ShardId{4}, 99, LogIndex{12}, LogIndex{11}}));
-  ASSERT_TRUE(writer.Add(ForwardedCommands{ShardId{5}, 2, Urgency::kLazy, {Shared("a"), Shared("b")}}));
+  ASSERT_TRUE(
+      writer.Add(ForwardedCommands{ShardId{5}, 2, Urgency::kLazy, {Shared("a"), Shared("b")}, LogIndex{9}}));
   ASSERT_TRUE(writer.Add(DiskNotice{true}));
   ASSERT_TRUE(writer.Add(AppMessage{17, std::string("\0x", 2)}));
   ShardNotice notice{ShardId{6}, Configuration{LogIndex{40}, {ReplicaId{1}, ReplicaId{2}, ReplicaId{9}}},
                      LogIndex{41}, Owner{ReplicaId{2}, Incarnation{77}}};
   ASSERT_TRUE(writer.Add(Notices{{notice}}));
-  writer.EndFrame(-5);
+  FrameTimes times{.wall_us = -5, .sent_us = 1'000, .echo_us = 2'000, .held_us = 3};
+  writer.EndFrame(times);
 
   FrameReader reader;
   PeerFrame frame;
   ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
-  EXPECT_EQ(frame.sent_wall_us, -5);
+  EXPECT_EQ(frame.times, times);
   ASSERT_EQ(frame.messages.size(), 9u);
   const auto& got = std::get<PaxosMessage>(frame.messages[0]);
   EXPECT_EQ(got.shard, paxos.shard);
@@ -78,6 +80,7 @@ TEST(PeerCodec, GivesBackEveryFieldOfEveryMessageInOrder) {
   const auto& forwarded = std::get<ForwardedCommands>(frame.messages[5]);
   EXPECT_EQ(forwarded.urgency, Urgency::kLazy);
   EXPECT_EQ(forwarded.hops, 2u);
+  EXPECT_EQ(forwarded.chosen, LogIndex{9});
   ASSERT_EQ(forwarded.commands.size(), 2u);
   EXPECT_EQ(*forwarded.commands[1], "b");
   EXPECT_TRUE(std::get<DiskNotice>(frame.messages[6]).full);
@@ -96,7 +99,7 @@ TEST(PeerCodec, KeepsAnEmptyValueApartFromNone) {
   empty.value = Shared("");
   ASSERT_TRUE(writer.Add(none));
   ASSERT_TRUE(writer.Add(empty));
-  writer.EndFrame(1);
+  writer.EndFrame({.wall_us = 1});
   FrameReader reader;
   PeerFrame frame;
   ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
@@ -112,14 +115,14 @@ TEST(PeerCodec, GreetsAndRejects) {
   PeerReject reject{RejectCode::kOldIncarnation, "older incarnation"};
   writer.AddHello(hello);
   writer.AddReject(reject);
-  writer.EndFrame(7);
+  writer.EndFrame({.wall_us = 7});
   FrameReader reader;
   PeerFrame frame;
   ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
   EXPECT_EQ(frame.hello, hello);
   EXPECT_EQ(frame.reject, reject);
   writer.AddReject({RejectCode::kGone, "given up"});
-  writer.EndFrame(8);
+  writer.EndFrame({.wall_us = 8});
   ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
   EXPECT_EQ(frame.reject->code, RejectCode::kGone);
 }
@@ -130,10 +133,10 @@ TEST(PeerCodec, AReaderForgetsThePreviousFrame) {
   PeerFrame frame;
   ASSERT_TRUE(writer.Add(FullPaxosMessage()));
   writer.AddHello({});
-  writer.EndFrame(1);
+  writer.EndFrame({.wall_us = 1});
   ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
   ASSERT_TRUE(writer.Add(PaxosMessage{}));
-  writer.EndFrame(2);
+  writer.EndFrame({.wall_us = 2});
   ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
   ASSERT_EQ(frame.messages.size(), 1u);
   EXPECT_FALSE(frame.hello.has_value());
@@ -169,7 +172,7 @@ TEST(PeerCodec, RefusesGarbageAndBrokenFormats) {
 TEST(PeerCodec, EveryTruncationIsRefusedOrShorter) {
   FrameWriter writer;
   ASSERT_TRUE(writer.Add(FetchAnswer{ShardId{1}, {{LogIndex{2}, Shared("two")}}}));
-  writer.EndFrame(1);
+  writer.EndFrame({.wall_us = 1});
   std::string body = Body(writer);
   FrameReader reader;
   PeerFrame frame;

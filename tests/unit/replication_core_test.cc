@@ -9,7 +9,6 @@
 #include "replication/core/barrier.h"
 #include "replication/core/envelope.h"
 #include "replication/core/shard_log.h"
-#include "replication/routing.h"
 
 namespace paxledger {
 namespace {
@@ -46,31 +45,6 @@ TEST(EnvelopeTest, RefusesEveryCutAndOtherVersions) {
   EXPECT_FALSE(DecodeEnvelope(value + "x").ok());
   value[0] = 2;
   EXPECT_FALSE(DecodeEnvelope(value).ok());
-}
-
-TEST(RoutingTest, PrefersTheOwnerAndSpreadsTheShardsOfADeadOne) {
-  std::vector<MemberHealth> all{{kOne, true}, {kTwo, true}, {kThree, true}};
-  EXPECT_EQ(ChooseProposer(ShardId{0}, Owner{kTwo, Incarnation{1}}, all, kOne, 0), kTwo);
-  EXPECT_EQ(ChooseProposer(ShardId{2}, Owner{}, all, kOne, 0), kThree) << "at first spread evenly";
-  std::vector<MemberHealth> two_dead{{kOne, true}, {kTwo, false}, {kThree, true}};
-  int to_one = 0, to_three = 0;
-  for (uint32_t s = 1; s < 36; s += 3) {  // the shards of replica 2
-    ReplicaId to = ChooseProposer(ShardId{s}, Owner{kTwo, Incarnation{1}}, two_dead, kOne, 0);
-    to_one += to == kOne;
-    to_three += to == kThree;
-  }
-  EXPECT_EQ(to_one, 6);
-  EXPECT_EQ(to_three, 6);
-}
-
-TEST(RoutingTest, PassesOverASuspectedOwnerFromTheSecondTry) {
-  std::vector<MemberHealth> members{{kOne, true}, {kTwo, true, true}, {kThree, true}};
-  Owner owner{kTwo, Incarnation{1}};
-  EXPECT_EQ(ChooseProposer(ShardId{1}, owner, members, kOne, 0), kTwo);
-  EXPECT_EQ(ChooseProposer(ShardId{1}, owner, members, kOne, 1), kOne);
-  members[1].suspected = false;
-  EXPECT_EQ(ChooseProposer(ShardId{1}, owner, members, kOne, 1), kTwo);
-  EXPECT_EQ(ChooseProposer(ShardId{1}, owner, members, kOne, 3), kOne) << "silent for several tries";
 }
 
 /// A reader that knows entries up to 5 chosen, and holds them.
@@ -144,6 +118,16 @@ TEST_F(BarrierTest, ARoundUnderWayIsAskedAnewUnderANewConfiguration) {
   ASSERT_TRUE(again.broadcast.has_value());
   EXPECT_EQ(marks_.hits().at("barrier.restarted"), 1u);
   EXPECT_EQ(barrier_.Answer(kTwo, AnswerOf(again.broadcast->round, 6), At(3, LogIndex{6})).ready.size(), 1u);
+}
+
+// With the third member dead, nobody else would ever complete the majority.
+TEST_F(BarrierTest, TheReadersOwnAnswerCountsFromWhenItMayAnswer) {
+  Barrier::Local joining{members_, std::nullopt, LogIndex{5}, 0};
+  uint64_t round = barrier_.Read(1, joining).broadcast->round;
+  EXPECT_TRUE(barrier_.Answer(kTwo, AnswerOf(round), joining).ready.empty()) << "one of three";
+  joining.now_us = 1'000;
+  EXPECT_TRUE(barrier_.Tick(joining, 60'000).ready.empty());
+  EXPECT_EQ(barrier_.Tick(At(2'000), 60'000).ready, std::vector<ReadTicket>({1}));
 }
 
 TEST(ConfigurationTest, AChangeCountsOnlyForTheConfigurationItWasMadeFor) {

@@ -28,9 +28,12 @@ sim::DiskProfile Disk() {
 
 }  // namespace
 
-ShellCluster::ShellCluster(uint64_t seed, uint32_t nodes_per_dc, Founders founders)
+ShellCluster::ShellCluster(uint64_t seed, uint32_t nodes_per_dc, Founders founders, uint32_t shards,
+                           std::vector<ShardRouting> routing)
     : nodes_per_dc_(nodes_per_dc),
       founders_(founders),
+      shards_(shards),
+      routing_(std::move(routing)),
       marks_(seed),
       network_(scheduler_, Network(), kDataCentres * nodes_per_dc, seed),
       random_(seed) {
@@ -76,7 +79,8 @@ NodeOptions ShellCluster::OptionsOf(uint32_t id) {
   options.cluster_id = "test";
   options.data_centre = absl::StrCat("dc", DataCentreOf(id));
   options.self = ReplicaId{static_cast<uint16_t>(id)};
-  options.shards = kShards;
+  options.shards = shards_;
+  options.routing = routing_;
   options.genesis = Sha256("genesis");
   if (founders_ == Founders::kOnePerDataCentre) {
     for (uint16_t member = 1; member <= kDataCentres; ++member) {
@@ -102,7 +106,7 @@ NodeOptions ShellCluster::OptionsOf(uint32_t id) {
     entry.data_centre = absl::StrCat("dc", DataCentreOf(member));
   }
   options.creation.next_number = nodes() + 1;
-  for (uint32_t shard = 0; shard < kShards; ++shard) {
+  for (uint32_t shard = 0; shard < shards_; ++shard) {
     std::vector<ReplicaId>& hosts = options.placement.emplace_back();
     for (uint32_t dc = 1; dc <= kDataCentres; ++dc) {
       uint32_t host = HostIn(dc, ShardId{shard});
@@ -236,7 +240,7 @@ size_t ShellCluster::InDoubt() {
   size_t in_doubt = 0;
   for (auto& [id, machine] : machines_) {
     if (machine.node == nullptr) continue;
-    for (uint32_t shard = 0; shard < kShards; ++shard) {
+    for (uint32_t shard = 0; shard < shards_; ++shard) {
       if (machine.node->Hosts(ShardId{shard})) in_doubt += machine.node->machine(ShardId{shard}).in_doubt();
     }
   }
@@ -245,7 +249,7 @@ size_t ShellCluster::InDoubt() {
 
 bool ShellCluster::Settled() {
   if (InDoubt() != 0) return false;
-  for (uint32_t shard = 0; shard < kShards; ++shard) {
+  for (uint32_t shard = 0; shard < shards_; ++shard) {
     std::optional<DigestsAtIndex> first;
     for (auto& [id, machine] : machines_) {
       if (machine.node == nullptr || !machine.node->Hosts(ShardId{shard})) continue;

@@ -28,7 +28,8 @@ class ShellCluster {
   /// have them, so that the directory decides who else comes and where replicas are. `StartNode` starts a later one with
   /// what a living one knows.
   enum class Founders : uint8_t { kAll, kOnePerDataCentre };
-  explicit ShellCluster(uint64_t seed = 1, uint32_t nodes_per_dc = 1, Founders founders = Founders::kAll);
+  explicit ShellCluster(uint64_t seed = 1, uint32_t nodes_per_dc = 1, Founders founders = Founders::kAll,
+                        uint32_t shards = kShards, std::vector<ShardRouting> routing = {});
   ~ShellCluster();
 
   uint32_t nodes() const { return kDataCentres * nodes_per_dc_; }
@@ -49,6 +50,8 @@ class ShellCluster {
   /// Of its disk, by all of its processes.
   uint64_t Syncs(uint32_t id) const { return machines_.at(id).disk.syncs(); }
   int64_t Level(uint32_t id, std::string_view name) { return machines_[id].metrics->gauge(name).value(); }
+  int64_t now_us() const { return scheduler_.now_us(); }
+  uint64_t Syncs(uint32_t id) { return machines_[id].disk.syncs(); }
   void RunFor(absl::Duration time);
   /// True when `condition` held within `time`.
   template <class Condition>
@@ -105,6 +108,8 @@ class ShellCluster {
 
   uint32_t nodes_per_dc_;
   Founders founders_;
+  uint32_t shards_;
+  std::vector<ShardRouting> routing_;
   Marks marks_;
   sim::Scheduler scheduler_;
   sim::SimNetwork network_;
