@@ -145,6 +145,15 @@ void ReadIdempotencyKey(const HttpRequest& head, Call* call, std::vector<FieldEr
   call->idempotency_key = key;
 }
 
+/// Whether a list of media types asks for a stream of events by name.
+bool AcceptsEventStream(std::string_view accept) {
+  for (absl::string_view part : absl::StrSplit(ToAbsl(accept), ',')) {
+    const absl::string_view type = part.substr(0, part.find(';'));
+    if (absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(type), "text/event-stream")) return true;
+  }
+  return false;
+}
+
 /// What is wrong with the form of the header; nullopt: nothing.
 std::optional<HttpResponse> Malformed(const HttpRequest& head, std::string_view path) {
   if (!IsPrintable(head.target)) {
@@ -214,6 +223,8 @@ std::variant<Call, HttpResponse> Admit(const HttpRequest& head, const Authentica
   if (!call.query.empty()) ReadQuery(route, &call, &errors);
   ReadDeadline(head, clock, &call, &errors);
   ReadToken(head, clock, &call, &errors);
+  call.wants_event_stream = AcceptsEventStream(head.accept);
+  call.last_event_id = head.last_event_id;
   const bool has_body = route.method == "POST" || route.method == "PUT";
   if (has_body) ReadIdempotencyKey(head, &call, &errors);
   if (!errors.empty()) return RenderFieldErrors(std::move(errors), path);

@@ -26,6 +26,8 @@ struct Call {
   Deadline deadline;
   LogTime after;  // of the Consistency-Token; 0: none
   ReadMode mode = ReadMode::kStrong;
+  bool wants_event_stream = false;  // Accept: text/event-stream
+  std::string last_event_id;
   std::string body;
 
   /// The value of a query parameter; nullptr: it was not given.

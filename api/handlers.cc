@@ -89,6 +89,10 @@ Task<HttpResponse> Handle(ApiContext& context, Call call) {
       return GetAccount(context, std::move(call));
     case RouteId::kReadBalance:
       return GetBalance(context, std::move(call));
+    case RouteId::kListPostings:
+      return GetPostings(context, std::move(call));
+    case RouteId::kListEvents:
+      return GetEvents(context, std::move(call));
     case RouteId::kReadTransfer:
       return GetTransfer(context, std::move(call));
     case RouteId::kReadTransaction:

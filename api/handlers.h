@@ -26,7 +26,8 @@ struct ApiContext {
   std::string data_centre;
   std::shared_ptr<HandoverQueue> queue;
   IdMaker ids;
-  JsonDocument json;  // of the body that is being parsed; no handler keeps it over a wait
+  JsonDocument json;         // of the body that is being parsed; no handler keeps it over a wait
+  size_t event_streams = 0;  // that are open
 };
 
 /// Does what the call asks for: parses, awaits once, maps. An answer for every call, whatever the body holds.
@@ -42,6 +43,8 @@ Task<HttpResponse> PostTransfer(ApiContext& context, Call call);
 Task<HttpResponse> PostTransfers(ApiContext& context, Call call);
 Task<HttpResponse> GetTransfer(ApiContext& context, Call call);
 Task<HttpResponse> GetTransaction(ApiContext& context, Call call);
+Task<HttpResponse> GetPostings(ApiContext& context, Call call);
+Task<HttpResponse> GetEvents(ApiContext& context, Call call);
 Task<HttpResponse> GetAuditStatus(ApiContext& context, Call call);
 Task<HttpResponse> GetCluster(ApiContext& context, Call call);
 Task<HttpResponse> GetClusterNodes(ApiContext& context, Call call);

@@ -7,16 +7,13 @@
 #include "api/fields.h"
 #include "api/handlers.h"
 #include "api/parse.h"
+#include "api/query.h"
 #include "api/render.h"
 #include "base/limits.h"
 
 namespace paxledger {
 
 namespace {
-
-FieldError WrongParameter(std::string_view name, std::string_view reason) {
-  return FieldError{ApiCode::kInvalidField, FieldPlace::kQuery, std::string(name), std::string(reason)};
-}
 
 std::string AccountPath(const LedgerKey& key) {
   return absl::StrCat("/v1/ledgers/", key.ledger, "/accounts/", key.id);
@@ -42,15 +39,7 @@ ListQuery ReadListQuery(const Call& call) {
     if (!IsId(*prefix)) query.errors.push_back(WrongParameter("prefix", "must be the beginning of an id"));
     query.prefix = *prefix;
   }
-  if (const std::string* limit = call.Parameter("limit")) {
-    std::optional<uint64_t> value = ParseUint64(*limit);
-    if (!value.has_value() || *value == 0 || *value > limits::kPageItemsMax) {
-      query.errors.push_back(
-          WrongParameter("limit", absl::StrCat("must be an integer from 1 to ", limits::kPageItemsMax)));
-    } else {
-      query.limit = *value;
-    }
-  }
+  query.limit = ReadLimit(call, &query.errors);
   if (const std::string* text = call.Parameter("cursor")) {
     std::optional<AccountCursor> cursor = DecodeCursor(*text);
     if (!cursor.has_value() || cursor->ledger != call.ledger) {

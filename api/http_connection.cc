@@ -313,8 +313,12 @@ void HttpConnection::AppendHead(const HttpResponse& response, std::string* out) 
   out->append(" ").append(StatusReason(response.status));
   out->append("\r\nDate: ").append(shared_.date);
   out->append("\r\nContent-Type: ").append(response.content_type);
-  out->append("\r\nContent-Length: ");
-  AppendUint64(out, response.body.size());
+  if (response.stream == nullptr) {
+    out->append("\r\nContent-Length: ");
+    AppendUint64(out, response.body.size());
+  } else if (parser_->is_http_1_1()) {
+    out->append("\r\nTransfer-Encoding: chunked");
+  }
   out->append("\r\nRequest-Id: ").append(request_id_);
   if (!traceparent_.empty()) out->append("\r\ntraceparent: ").append(traceparent_);
   out->append("\r\nCache-Control: no-store\r\n");
@@ -331,13 +335,39 @@ Task<bool> HttpConnection::Write(HttpResponse response) {
   shared_.metrics.CountRequest(response.status);
   if (shared_.closing) keep_alive_ = false;
   if (request_id_.empty()) request_id_ = shared_.api.ids.RequestId();
+  // To a client of HTTP/1.0 the end of the connection is the end of a stream.
+  if (response.stream != nullptr && !parser_->is_http_1_1()) keep_alive_ = false;
   out_.clear();
   AppendHead(response, &out_);
   if (!head_only_) out_.append(response.body);
+  const bool written = co_await WriteOut();
+  if (!written || response.stream == nullptr || head_only_) co_return written;
+  const bool streamed = co_await WriteStream(std::move(response.stream));
+  co_return streamed;
+}
+
+Task<bool> HttpConnection::WriteOut() {
   Enter(Phase::kWrite, shared_.options.write_deadline);
   IoResult written = co_await WriteAll{*this, {}};
   if (out_.capacity() > kOutBytesKept) std::string().swap(out_);
   co_return !written.error && !cut_;
+}
+
+Task<bool> HttpConnection::WriteStream(std::shared_ptr<BodyStream> stream) {
+  const bool chunked = parser_->is_http_1_1();
+  while (true) {
+    Enter(Phase::kWork, absl::InfiniteDuration());
+    std::optional<std::string> piece = co_await stream->Next();
+    if (cut_) co_return false;
+    const bool ends = !piece.has_value();
+    if (ends && !chunked) co_return true;
+    out_.clear();
+    if (chunked) absl::StrAppend(&out_, absl::Hex(ends ? 0 : piece->size()), "\r\n");
+    if (!ends) out_.append(*piece);
+    if (chunked) out_.append("\r\n");
+    const bool written = co_await WriteOut();
+    if (ends || !written) co_return written;
+  }
 }
 
 Task<void> HttpConnection::Close() {

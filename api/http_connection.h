@@ -79,6 +79,9 @@ class HttpConnection {
   Task<bool> Fill();
   Task<HttpResponse> AnswerOf(Call call);
   Task<bool> Write(HttpResponse response);
+  /// The body of `stream`, in chunks where the client knows them, after the head.
+  Task<bool> WriteStream(std::shared_ptr<BodyStream> stream);
+  Task<bool> WriteOut();
   Task<void> Close();
 
   void Enter(Phase phase, absl::Duration deadline);

@@ -37,6 +37,8 @@ ProblemKind KindOf(ApiCode code) {
       return {"idempotency_conflict", 409, "The id belongs to another body", false};
     case ApiCode::kClusterChangeRefused:
       return {"cluster_change_refused", 409, "The cluster cannot be changed so", false};
+    case ApiCode::kCursorExpired:
+      return {"cursor_expired", 410, "What the cursor points at is gone", false};
     case ApiCode::kPreconditionFailed:
       return {"precondition_failed", 412, "The resource has changed", false};
     case ApiCode::kBodyTooLarge:
@@ -179,6 +181,8 @@ std::string_view StatusReason(int status) {
       return "Request Timeout";
     case 409:
       return "Conflict";
+    case 410:
+      return "Gone";
     case 412:
       return "Precondition Failed";
     case 413:

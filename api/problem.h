@@ -27,6 +27,7 @@ enum class ApiCode : uint8_t {
   kAccountExistsWithOtherFields,
   kIdempotencyConflict,
   kClusterChangeRefused,
+  kCursorExpired,
   kPreconditionFailed,
   kBodyTooLarge,
   kUnsupportedMediaType,

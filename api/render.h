@@ -50,6 +50,13 @@ HttpResponse RenderOpenedBatch(const std::vector<std::string>& ids,
 
 HttpResponse RenderAccountPage(const AccountPage& page, std::string_view next_cursor);
 
+/// A page of `request`'s statement, with the cursor behind it.
+HttpResponse RenderStatement(const StatementRequest& request, const StatementPage& page);
+
+HttpResponse RenderEvents(const std::string& ledger, const EventsPage& page);
+/// The same as Server-Sent Events, each with the cursor behind it as its id; without an event, a comment and the cursor.
+std::string RenderEventStream(const std::string& ledger, const EventsPage& page);
+
 /// `GET /v1/audit/status`.
 HttpResponse RenderAuditStatus(const NodeReport& report);
 /// `GET /v1/cluster`, `GET /v1/cluster/nodes`, and what a change of the directory answers.

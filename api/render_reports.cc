@@ -103,7 +103,17 @@ void AppendNode(std::string* out, const NodeReport& report) {
   AppendFlag(out, "has_quorum", report.has_quorum);
   out->append(",\"clock_offset_us\":");
   AppendInt64(out, report.clock_offset_us);
-  out->append(",\"peers_up\":[");
+  out->append(",\"disk_bytes\":{\"total\":");
+  AppendUint64(out, report.disk.total());
+  AppendNumber(out, "write_ahead", report.disk.write_ahead);
+  for (size_t i = 0; i < report.disk.tables.size(); ++i) {
+    const DiskUse::OfTable& table = report.disk.tables[i];
+    out->append(",\"").append(TableName(static_cast<Table>(i))).append("\":{\"rows\":");
+    AppendUint64(out, table.rows);
+    AppendNumber(out, "blobs", table.blobs);
+    out->push_back('}');
+  }
+  out->append("},\"peers_up\":[");
   for (size_t i = 0; i < report.peers_up.size(); ++i) {
     if (i > 0) out->push_back(',');
     AppendUint64(out, report.peers_up[i].value);

@@ -37,6 +37,8 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
         return &request_.content_type;
       case field::content_encoding:
         return &request_.content_encoding;
+      case field::accept:
+        return &request_.accept;
       case field::prefer:
         return &request_.prefer;
       case field::unknown:
@@ -46,6 +48,7 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
     }
     using boost::beast::iequals;
     if (iequals(name_text, "Idempotency-Key")) return &request_.idempotency_key;
+    if (iequals(name_text, "Last-Event-ID")) return &request_.last_event_id;
     if (iequals(name_text, "Request-Timeout-Ms")) return &request_.request_timeout_ms;
     if (iequals(name_text, "Consistency-Token")) return &request_.consistency_token;
     if (iequals(name_text, "Request-Id")) return &request_.request_id;
@@ -67,6 +70,10 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
     if (name == field::expect) expects_continue_ = boost::beast::iequals(value, "100-continue");
     std::string* slot = Slot(name, name_text);
     if (slot == nullptr) return;
+    if (slot == &request_.accept && !slot->empty()) {  // a list may come in parts
+      slot->append(",").append(value.data(), value.size());
+      return;
+    }
     if (!slot->empty()) request_.repeated_header.assign(name_text.data(), name_text.size());
     slot->assign(value.data(), value.size());
   }

@@ -22,10 +22,12 @@ enum class RouteId : uint8_t {
   kOpenAccounts,
   kReadAccount,
   kReadBalance,
+  kListPostings,
   kPostTransfer,
   kPostTransfers,
   kReadTransfer,
   kReadTransaction,
+  kListEvents,
   kAuditStatus,
   kCluster,
   kClusterNodes,
@@ -44,7 +46,7 @@ struct RouteSpec {
   std::string_view method;
   std::string_view pattern;  // segments in braces are parameters
   Scope scope;
-  std::array<std::string_view, 4> query = {};  // the parameters that it knows; empty: no more
+  std::array<std::string_view, 6> query = {};  // the parameters that it knows; empty: no more
 
   bool Knows(std::string_view parameter) const {
     return !parameter.empty() && std::find(query.begin(), query.end(), parameter) != query.end();

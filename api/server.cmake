@@ -3,12 +3,15 @@ add_library(api_core
   admission.cc
   auth.cc
   cluster_wish.cc
+  cursors.cc
   fields.cc
   json.cc
   parse.cc
   problem.cc
+  query.cc
   render.cc
   render_cluster.cc
+  render_feeds.cc
   render_reports.cc
   render_results.cc
   router.cc
@@ -28,6 +31,7 @@ add_library(api_handlers
   handlers.cc
   handlers_accounts.cc
   handlers_cluster.cc
+  handlers_feeds.cc
   handlers_reports.cc
   handlers_transfers.cc
   ${CMAKE_CURRENT_BINARY_DIR}/openapi_json.cc)

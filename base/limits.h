@@ -29,7 +29,9 @@ inline constexpr size_t kTransfersPerTransactionMax = 1000;
 inline constexpr size_t kTransactionBytesMax = 256 << 10;
 inline constexpr size_t kBlockersNamedMax = 16;
 inline constexpr size_t kTransactionsInFlightMax = 65'536;  // at one gateway
-inline constexpr int64_t kRecoveryGraceUs = 2'000'000;      // transactions.md rule 18
+inline constexpr uint64_t kEventsKeptMin =
+    1 << 20;  // committed transactions in the outbox of a shard; older ones may go
+inline constexpr int64_t kRecoveryGraceUs = 2'000'000;  // transactions.md rule 18
 
 // Shards that are hosted on other nodes
 inline constexpr int64_t kVoteWatchUs = 90'000'000;  // after it a watch that was not ended is forgotten
@@ -46,6 +48,9 @@ inline constexpr size_t kBatchItemsMax = 8192;
 inline constexpr size_t kPageItemsMax = 1000;
 inline constexpr size_t kPageItemsDefault = 100;
 inline constexpr size_t kBodyBytesMax = 8 << 20;
+inline constexpr size_t kEventsPageBytesMax = 1 << 20;  // about; one more event may stand above it
+inline constexpr size_t kEventStreamsMax = 64;          // of one API thread of the HTTPS door
+inline constexpr int64_t kEventsWaitMaxUs = 30'000'000;
 inline constexpr size_t kHeaderBytesMax = 16 << 10;
 inline constexpr size_t kCodeBytesMax = 64;        // a transfer's `code`
 inline constexpr size_t kReferenceBytesMax = 256;  // a transfer's `reference`

@@ -21,8 +21,10 @@ add_executable(ledgerctl
   ledgerctl/account_command.cc
   ledgerctl/audit_command.cc
   ledgerctl/cluster_command.cc
+  ledgerctl/events_command.cc
   ledgerctl/import_command.cc
   ledgerctl/main.cc
+  ledgerctl/postings_command.cc
   ledgerctl/status_command.cc
   ledgerctl/transfer_command.cc)
 target_link_libraries(ledgerctl PRIVATE tools_core)

@@ -42,25 +42,28 @@ CachedAccount* AccountCache::Find(std::string_view key) {
       engine_.Get(Table::kState, StateRowKey(shard_, StateRow::kAccount, key));
   if (!row.ok()) StopOnDamage(row.status());
   if (!row->has_value()) return nullptr;
-  absl::StatusOr<Account> account = DecodeRow(**row);
-  if (!account.ok()) StopOnDamage(account.status());
-  CachedAccount& loaded = Insert(key, *std::move(account));
+  absl::StatusOr<StoredAccount> stored = DecodeRow(**row);
+  if (!stored.ok()) StopOnDamage(stored.status());
+  CachedAccount& loaded = Insert(key, *std::move(stored));
   loaded.in_digest = true;
   return &loaded;
 }
 
-absl::StatusOr<Account> AccountCache::DecodeRow(std::string_view value) {
+absl::StatusOr<StoredAccount> AccountCache::DecodeRow(std::string_view value) {
   ByteReader in(value);
-  Account account = ReadAccount(in);
+  StoredAccount stored;
+  stored.account = ReadAccount(in);
+  stored.chain = ReadPostingChain(in);
   if (!in.AtEnd()) return absl::DataLossError("the row of an account is damaged");
-  return account;
+  return stored;
 }
 
-CachedAccount& AccountCache::Insert(std::string_view key, Account account) {
+CachedAccount& AccountCache::Insert(std::string_view key, StoredAccount stored) {
   auto owned = std::make_unique<CachedAccount>();
   CachedAccount& inserted = *owned;
   inserted.key = key;
-  inserted.account = std::move(account);
+  inserted.account = std::move(stored.account);
+  inserted.chain = stored.chain;
   inserted.book = &books_.Of(inserted.account.spec.asset);
   accounts_.emplace(inserted.key, std::move(owned));  // a view of the key in the account itself
   ring_.push_back(&inserted);
@@ -68,7 +71,7 @@ CachedAccount& AccountCache::Insert(std::string_view key, Account account) {
 }
 
 CachedAccount& AccountCache::Create(std::string_view key, Account account) {
-  CachedAccount& created = Insert(key, std::move(account));
+  CachedAccount& created = Insert(key, StoredAccount{std::move(account), {}});
   Touch(created);
   return created;
 }
@@ -151,9 +154,10 @@ void AccountCache::AppendRows(EngineBatch* batch) {
     account->dirty = false;
     account->writing = true;
     std::string value;
-    value.reserve(64 + account->account.spec.metadata.size());
+    value.reserve(96 + account->account.spec.metadata.size());
     ByteWriter out(&value);
     WriteAccount(out, account->account);
+    WritePostingChain(out, account->chain);
     batch->Add(EngineBatch::Put{Table::kState, StateRowKey(shard_, StateRow::kAccount, account->key),
                                 std::move(value)});
   }
@@ -172,10 +176,10 @@ absl::Status AccountCache::Recover() {
     std::string_view number = key.substr(kClearingPrefix.size());
     uint32_t counterpart = 0;
     auto parsed = std::from_chars(number.data(), number.data() + number.size(), counterpart);
-    absl::StatusOr<Account> account = DecodeRow(rows->value());
-    if (!account.ok()) return account.status();
+    absl::StatusOr<StoredAccount> stored = DecodeRow(rows->value());
+    if (!stored.ok()) return stored.status();
     if (parsed.ec != std::errc{}) return absl::DataLossError("the key of a clearing account is damaged");
-    CachedAccount& loaded = Insert(key, *std::move(account));
+    CachedAccount& loaded = Insert(key, *std::move(stored));
     loaded.in_digest = true;
     loaded.clearing = true;
     loaded.book->clearing[ShardId{counterpart}] = &loaded;

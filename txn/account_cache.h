@@ -15,6 +15,7 @@
 #include "ledger/checks.h"
 #include "replication/store/engine.h"
 #include "txn/books.h"
+#include "txn/entry_row.h"
 
 namespace paxledger {
 
@@ -24,6 +25,7 @@ struct OpenTry;
 struct CachedAccount {
   std::string key;  // ledger key
   Account account;
+  PostingChain chain;  // none for a clearing account
   AssetBook* book = nullptr;
   std::vector<OpenTry*> reservations;  // tries that are Prepared here, oldest first
   OwnLegs own;                         // of the transaction that is being judged; zero between judgements
@@ -35,6 +37,12 @@ struct CachedAccount {
   bool writing = false;    // in the checkpoint that is being written
   bool clearing = false;
   bool recent = true;  // for eviction: used since the hand passed
+};
+
+/// An account as its row holds it.
+struct StoredAccount {
+  Account account;
+  PostingChain chain;
 };
 
 /// The accounts of one shard: a bounded cache over the rows in kState. Pinned are those that are newer than
@@ -74,7 +82,7 @@ class AccountCache {
   /// Accounts that are newer than their rows and whose key is in [begin, end), in order of key.
   std::vector<CachedAccount*> NewerThanRows(std::string_view begin, std::string_view end) const;
   /// kDataLoss: not the row of an account.
-  static absl::StatusOr<Account> DecodeRow(std::string_view value);
+  static absl::StatusOr<StoredAccount> DecodeRow(std::string_view value);
   size_t size() const { return accounts_.size(); }
 
  private:
@@ -82,7 +90,7 @@ class AccountCache {
     CachedAccount* account;
     Totals before;
   };
-  CachedAccount& Insert(std::string_view key, Account account);
+  CachedAccount& Insert(std::string_view key, StoredAccount stored);
   Digest ElementOf(const CachedAccount& account);
 
   ShardId shard_;

@@ -37,9 +37,9 @@ std::vector<AccountRow> ListAccounts(ShardId shard, Engine& engine, const Accoun
       ++next;
       continue;
     }
-    absl::StatusOr<Account> account = AccountCache::DecodeRow(rows->value());
-    if (!account.ok()) StopOnDamage(account.status());
-    found.push_back({SplitLedgerKey(row_key), *std::move(account)});
+    absl::StatusOr<StoredAccount> stored = AccountCache::DecodeRow(rows->value());
+    if (!stored.ok()) StopOnDamage(stored.status());
+    found.push_back({SplitLedgerKey(row_key), std::move(stored->account)});
     rows->Next();
   }
   if (!rows->status().ok()) StopOnDamage(rows->status());

@@ -151,15 +151,17 @@ void Applier::BeginAttempt(const CommandView& command) {
   opened.id_row_possible = standing.id_row_possible;
   if (has_body) {
     opened.body_at = index_;
+    opened.body_command = command.position;
   } else if (standing.open != nullptr) {
     opened.body_at = standing.open->body_at;
+    opened.body_command = standing.open->body_command;
   } else if (standing.record.has_value()) {
     opened.body_at = standing.record->body_at;
   }
   if (standing.open != nullptr) {
     // A later attempt is itself proof that this one aborted (rule 3).
     Mark("txn.attempt_released_by_the_next");
-    if (!Bug("txn.next_attempt_keeps_reservation")) EndLegs(*standing.open, DecisionKind::kAborted);
+    if (!Bug("txn.next_attempt_keeps_reservation")) EndLegs(*standing.open, Decision{});
     state_.tries.Remove(*standing.open);
   }
   if (standing.bound_elsewhere) {
@@ -192,7 +194,7 @@ void Applier::CastVote(const CommandView& command, OpenTry opened) {
       decision.committed_at = at_;
       PostBody(command);
     }
-    Record(key_, IdRecord{opened.digest, opened.attempt, opened.body_at, decision},
+    Record(key_, IdRecord{opened.digest, opened.attempt, opened.body_at, decision}, opened.body_command,
            opened.id_row_possible ? RowHint::kPossible : RowHint::kNone);
     return;
   }
@@ -311,37 +313,47 @@ std::vector<Blocker> Applier::OldestOn(const std::vector<CachedAccount*>& accoun
 }
 
 void Applier::ReserveLegs(const CommandView& command, OpenTry* opened) {
-  auto reserve = [&](const SideAt& side, ShardId counterpart, Leg leg) {
+  auto reserve = [&](const SideAt& side, ShardId counterpart, size_t transfer, Leg leg) {
     if (side.account == nullptr) return;  // elsewhere
     state_.accounts.Touch(*side.account);
     Reserve(side.account->account, leg);
-    opened->legs.push_back({side.account, counterpart, leg});
+    opened->legs.push_back({side.account, counterpart, static_cast<uint32_t>(transfer), leg});
   };
   for (size_t i = 0; i < located_.size(); ++i) {
     const TransferAt& at = located_[i];
     Amount amount = command.body.transfers[i].amount;
-    reserve(at.debit, at.credit.shard, {Side::kDebit, amount});
-    reserve(at.credit, at.debit.shard, {Side::kCredit, amount});
+    reserve(at.debit, at.credit.shard, i, {Side::kDebit, amount});
+    reserve(at.credit, at.debit.shard, i, {Side::kCredit, amount});
   }
 }
 
 void Applier::PostBody(const CommandView& command) {
+  state_.statements.Begin({std::string(command.id), at_, index_, command.position});
+  auto post = [&](CachedAccount& account, size_t transfer, Leg leg) {
+    state_.accounts.Touch(account);
+    Post(account.account, leg);
+    state_.statements.Add(account, static_cast<uint32_t>(transfer), leg, index_, at_);
+  };
   for (size_t i = 0; i < located_.size(); ++i) {
     const TransferAt& at = located_[i];
     Amount amount = command.body.transfers[i].amount;
-    state_.accounts.Touch(*at.debit.account);
-    Post(at.debit.account->account, {Side::kDebit, amount});
-    state_.accounts.Touch(*at.credit.account);
-    Post(at.credit.account->account, {Side::kCredit, amount});
+    post(*at.debit.account, i, {Side::kDebit, amount});
+    post(*at.credit.account, i, {Side::kCredit, amount});
   }
 }
 
-void Applier::EndLegs(const OpenTry& open, DecisionKind decision) {
+void Applier::EndLegs(const OpenTry& open, const Decision& decision) {
+  bool committed = decision.kind == DecisionKind::kCommitted;
+  if (committed && !open.legs.empty()) {
+    std::string_view id = std::string_view(open.key).substr(open.key.find('\0') + 1);
+    state_.statements.Begin({std::string(id), decision.committed_at, open.body_at, open.body_command});
+  }
   for (const ReservedLeg& leg : open.legs) {
     state_.accounts.Touch(*leg.account);
     Release(leg.account->account, leg.leg);
-    if (decision != DecisionKind::kCommitted) continue;
+    if (!committed) continue;
     Post(leg.account->account, leg.leg);
+    state_.statements.Add(*leg.account, leg.transfer, leg.leg, index_, at_);
     if (leg.counterpart == state_.shard) continue;
     // Rule 16: the other half of the double entry, towards the shard of the other account.
     CachedAccount& clearing = state_.accounts.Clearing(*leg.account->book, leg.counterpart, at_);
@@ -365,7 +377,7 @@ void Applier::Finish(const CommandView& command) {
   AppendLedgerKey(&key_, command.ledger, command.id);
   OpenTry* open = state_.tries.Find(key_, command.digest);
   if (open != nullptr && Fits(*open, command)) {
-    EndLegs(*open, command.decision.kind);
+    EndLegs(*open, command.decision);
     EndTry(*open, command.decision);
     return;
   }
@@ -378,13 +390,20 @@ void Applier::Finish(const CommandView& command) {
 
 void Applier::EndTry(OpenTry& open, const Decision& decision) {
   IdRecord record{open.digest, open.attempt, open.body_at, decision};
+  uint32_t body_command = open.body_command;
   RowHint hint = open.id_row_possible ? RowHint::kPossible : RowHint::kNone;
   state_.tries.Remove(open);
-  Record(key_, record, hint);
+  Record(key_, record, body_command, hint);
 }
 
-void Applier::Record(std::string_view key, const IdRecord& record, RowHint hint) {
+void Applier::Record(std::string_view key, const IdRecord& record, uint32_t body_command, RowHint hint) {
   if (!Bug("txn.forgets_after_finish")) state_.ids.Put(key, record, index_, hint);
+  std::string_view ledger = key.substr(0, key.find('\0'));
+  // The home alone tells the world, so that each transaction is told once.
+  if (record.decision.kind == DecisionKind::kCommitted &&
+      HomeOf(ledger, key.substr(ledger.size() + 1)) == Home::kHere) {
+    state_.outbox.Add(ledger, record.decision.committed_at, record.body_at, body_command);
+  }
   if (const TryTable::OfId* others = state_.tries.Find(key)) {
     for (OpenTry* other : *others) other->id_row_possible = true;
   }

@@ -77,9 +77,9 @@ class Applier {
 
   void ReserveLegs(const CommandView& command, OpenTry* opened);
   void PostBody(const CommandView& command);
-  void EndLegs(const OpenTry& open, DecisionKind decision);
+  void EndLegs(const OpenTry& open, const Decision& decision);
   void EndTry(OpenTry& open, const Decision& decision);
-  void Record(std::string_view key, const IdRecord& record, RowHint hint);
+  void Record(std::string_view key, const IdRecord& record, uint32_t body_command, RowHint hint);
 
   ShardState& state_;
   ShardObserver& observer_;

@@ -54,6 +54,7 @@ absl::Status Checkpoints::Recover() {
   uint64_t next_sequence = 0;
   if (absl::Status status = DecodeHead(**head, &next_sequence); !status.ok()) return status;
   if (absl::Status status = state_.ids.Recover(state_.applied); !status.ok()) return status;
+  if (absl::Status status = state_.outbox.Recover(); !status.ok()) return status;
   if (absl::Status status = state_.accounts.Recover(); !status.ok()) return status;
   return state_.tries.Recover(engine_, state_.accounts, next_sequence);
 }
@@ -95,18 +96,21 @@ void Checkpoints::Begin() {
   batch_ = EngineBatch();
   state_.accounts.AppendRows(&batch_);
   state_.tries.AppendRows(&batch_);
+  state_.outbox.AppendRows(&batch_);
   batch_.Add(EngineBatch::Put{Table::kState, StateRowKey(state_.shard, StateRow::kHead, {}), EncodeHead()});
-  std::vector<EngineRow> ids = state_.ids.Freeze();
-  if (ids.empty()) {
+  // In the order of their kinds, so of their keys.
+  std::vector<EngineRow> rows = state_.ids.Freeze();
+  state_.statements.Freeze(&rows);
+  if (rows.empty()) {
     OnIngested();
     return;
   }
   if (Bug("txn.checkpoint_before_rows")) {
     OnIngested();
-    engine_.Ingest(Table::kTables, std::move(ids), [] {});
+    engine_.Ingest(Table::kTables, std::move(rows), [] {});
     return;
   }
-  engine_.Ingest(Table::kTables, std::move(ids), [self = std::weak_ptr<Checkpoints*>(self_)] {
+  engine_.Ingest(Table::kTables, std::move(rows), [self = std::weak_ptr<Checkpoints*>(self_)] {
     if (std::shared_ptr<Checkpoints*> alive = self.lock()) (*alive)->OnIngested();
   });
 }
@@ -120,6 +124,8 @@ void Checkpoints::OnIngested() {
 
 void Checkpoints::OnWritten() {
   state_.ids.RowsWritten(base_);
+  state_.statements.RowsWritten();
+  state_.outbox.RowsWritten();
   state_.accounts.RowsWritten();
   running_ = false;
   std::vector<absl::AnyInvocable<void()>> done = std::exchange(waiting_, std::exchange(waiting_next_, {}));

@@ -13,7 +13,7 @@
 namespace paxledger {
 
 /// Writes a shard's state to disk now and then, while entries go on being applied, and reads it back. First
-/// the rows of ids are ingested, which a reader at an older checkpoint ignores; when they are durable,
+/// the rows of ids and statements are ingested, which a reader at an older checkpoint ignores; when they are durable,
 /// everything else follows in one synced batch with the applied index. Synced, because the next checkpoint's
 /// rows keep only the version of this one beside their own: they must never outlive a lost batch.
 /// Owns:    the order of these steps. Borrows state and engine.
@@ -48,9 +48,9 @@ class Checkpoints {
   uint32_t commands_between_;
   uint32_t commands_ = 0;  // applied since the last checkpoint began
   bool running_ = false;
-  LogIndex base_;                                    // of the running checkpoint
-  EngineBatch batch_;                                // of the running checkpoint, until its ids are ingested
-  std::vector<absl::AnyInvocable<void()>> waiting_;  // for the running checkpoint
+  LogIndex base_;      // of the running checkpoint
+  EngineBatch batch_;  // of the running checkpoint, until its other rows are ingested
+  std::vector<absl::AnyInvocable<void()>> waiting_;       // for the running checkpoint
   std::vector<absl::AnyInvocable<void()>> waiting_next_;  // for the one after it
   absl::AnyInvocable<void()> released_;
   // The engine may call back after this is gone.

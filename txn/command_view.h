@@ -26,6 +26,7 @@ enum class CommandKind : uint8_t {
 /// room, so that applying an entry allocates little. Fields that the kind does not have hold nothing of use.
 struct CommandView {
   CommandKind kind = CommandKind::kClose;
+  uint32_t position = 0;    // among the commands of its entry; set by whoever decodes
   std::string_view ledger;  // kExecute to kFinish: of the try; kOpenAccount: of the account
   std::string_view id;
   Digest digest;

@@ -81,7 +81,7 @@ std::string IdIndex::RowKey(std::string_view key) const {
   std::string row;
   row.reserve(kRowPrefixBytes + key.size());
   AppendBigEndian32(&row, shard_.value);
-  row.push_back(static_cast<char>(kIdRow));
+  row.push_back(static_cast<char>(TableRow::kId));
   row.append(key);
   return row;
 }

@@ -76,6 +76,60 @@ struct AccountPage {
   int64_t staleness_us = 0;  // of a local list: the age of the oldest shard's newest entry
 };
 
+/// Which lines of an account's statement are wanted.
+struct StatementRequest {
+  LedgerKey account;
+  LogTime from;              // committed at this time or later...
+  LogTime until{INT64_MAX};  // ...and at this time or before
+  LineOrder order = LineOrder::kOldestFirst;
+  std::optional<LineKey> after;  // go on behind this line
+  size_t limit = 1;
+};
+
+struct StatementLine {
+  LedgerLine line;
+  std::string transfer_id;
+  std::string counterpart;  // the transfer's other account
+  int64_t effective_at_us = 0;
+  std::string code;
+  std::string reference;
+};
+
+/// Nothing will ever be inserted before a line that was served (api.md).
+struct StatementPage {
+  AccountSpec spec;
+  std::vector<StatementLine> lines;
+  bool has_more = false;
+  LogTime closed_until;      // no line up to here will be added
+  int64_t staleness_us = 0;  // of a local read
+};
+
+/// Which committed transactions are wanted, out of every shard's outbox.
+struct EventsRequest {
+  enum class Start : uint8_t { kOldest, kNewest, kPositions };
+  std::string ledger;
+  Start start = Start::kOldest;
+  std::vector<QueuePosition> from;  // kPositions: one per shard
+  size_t limit = 1;
+  Deadline wait;  // until when to wait for a first one
+};
+
+struct CommittedEvent {
+  ShardId shard;  // the transaction's home
+  QueuePosition at;
+  LogTime committed_at;
+  Transaction transaction;
+  std::vector<ShardId> participants;
+};
+
+struct EventsPage {
+  std::vector<CommittedEvent>
+      events;  // of each shard in its order; over shards about in the order of their commits
+  std::vector<QueuePosition> from;  // one per shard: where it began...
+  std::vector<QueuePosition> next;  // ...and where to go on
+  bool has_more = false;
+};
+
 /// One shard as this node sees it.
 struct ShardReport {
   ShardId shard;
@@ -100,6 +154,7 @@ struct NodeReport {
   ReplicaId self;
   bool has_quorum = false;
   int64_t clock_offset_us = 0;
+  DiskUse disk;
   std::vector<ReplicaId> peers_up;
   std::vector<ShardReport> shards;
 };
@@ -127,6 +182,16 @@ class LedgerService {
   virtual void ListAccounts(std::string ledger, std::string prefix, std::string after, size_t limit,
                             ReadMode mode, Deadline deadline,
                             absl::AnyInvocable<void(absl::StatusOr<AccountPage>)> done) = 0;
+  /// A page of an account's statement. A strong one holds all that was acknowledged before the call.
+  /// Errors: kNotFound, kDeadlineExceeded, kUnavailable (also: the journal that far back is not here)
+  virtual void ReadStatement(StatementRequest request, ReadMode mode, LogTime after, Deadline deadline,
+                             absl::AnyInvocable<void(absl::StatusOr<StatementPage>)> done) = 0;
+  /// Committed transactions from the outboxes of this data centre, which trail the answers to the clients a little.
+  /// Errors: kOutOfRange  what was there is gone
+  ///         kInvalidArgument  the positions are not one per shard
+  ///         kUnavailable
+  virtual void ReadEvents(EventsRequest request,
+                          absl::AnyInvocable<void(absl::StatusOr<EventsPage>)> done) = 0;
   /// `indexes`: per shard, an index whose digests are wanted; may be empty.
   virtual void Report(std::vector<LogIndex> indexes, absl::AnyInvocable<void(NodeReport)> done) = 0;
   /// Who is in the cluster, and where its shards are.

@@ -30,7 +30,9 @@ Node::Node(NodeOptions options, ReplicaPorts ports)
       opener_(node_),
       reader_(node_, settler_),
       transaction_reader_(node_, settler_),
-      host_(node_, opener_, reader_, transaction_reader_) {
+      statement_reader_(node_, reader_),
+      event_reader_(node_),
+      host_(node_, opener_, reader_, transaction_reader_, statement_reader_, event_reader_) {
   node_.board().set_relay(&host_);
   node_.replica().set_app_handler(
       [this](ReplicaId from, AppMessage message) { OnMessage(from, std::move(message)); });
@@ -200,6 +202,21 @@ void Node::ListAccounts(std::string ledger, std::string prefix, std::string afte
   });
 }
 
+void Node::ReadStatement(StatementRequest request, ReadMode mode, LogTime after, Deadline deadline,
+                         absl::AnyInvocable<void(absl::StatusOr<StatementPage>)> done) {
+  node_.ports().executor->Post(
+      [this, request = std::move(request), mode, after, deadline, done = std::move(done)]() mutable {
+        node_.tasks().Spawn(
+            Deliver(statement_reader_.Read(std::move(request), mode, after, deadline), std::move(done)));
+      });
+}
+
+void Node::ReadEvents(EventsRequest request, absl::AnyInvocable<void(absl::StatusOr<EventsPage>)> done) {
+  node_.ports().executor->Post([this, request = std::move(request), done = std::move(done)]() mutable {
+    node_.tasks().Spawn(Deliver(event_reader_.Read(std::move(request)), std::move(done)));
+  });
+}
+
 void Node::Report(std::vector<LogIndex> indexes, absl::AnyInvocable<void(NodeReport)> done) {
   node_.ports().executor->Post(
       [this, indexes = std::move(indexes), done = std::move(done)]() mutable { done(ReportNow(indexes)); });
@@ -211,6 +228,7 @@ NodeReport Node::ReportNow(const std::vector<LogIndex>& indexes) {
   report.data_centre = node_.options().data_centre;
   report.self = node_.options().self;
   report.has_quorum = node_.replica().HasQuorum();
+  report.disk = node_.ports().engine->disk_use();
   report.clock_offset_us = node_.replica().ClockOffsetMicros();
   for (ReplicaId node : cluster_.registrar().Up()) {
     if (node != report.self) report.peers_up.push_back(node);

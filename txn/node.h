@@ -10,12 +10,14 @@
 #include "base/task.h"
 #include "txn/account_opener.h"
 #include "txn/coordinator.h"
+#include "txn/event_reader.h"
 #include "txn/ledger_service.h"
 #include "txn/node_cluster.h"
 #include "txn/node_context.h"
 #include "txn/reader.h"
 #include "txn/settler.h"
 #include "txn/shard_host.h"
+#include "txn/statement_reader.h"
 #include "txn/transaction_reader.h"
 
 namespace paxledger {
@@ -60,6 +62,9 @@ class Node : public LedgerService {
                        absl::AnyInvocable<void(absl::StatusOr<TransferRead>)> done) override;
   void ListAccounts(std::string ledger, std::string prefix, std::string after, size_t limit, ReadMode mode,
                     Deadline deadline, absl::AnyInvocable<void(absl::StatusOr<AccountPage>)> done) override;
+  void ReadStatement(StatementRequest request, ReadMode mode, LogTime after, Deadline deadline,
+                     absl::AnyInvocable<void(absl::StatusOr<StatementPage>)> done) override;
+  void ReadEvents(EventsRequest request, absl::AnyInvocable<void(absl::StatusOr<EventsPage>)> done) override;
   void Report(std::vector<LogIndex> indexes, absl::AnyInvocable<void(NodeReport)> done) override;
   void ReadCluster(absl::AnyInvocable<void(ClusterReport)> done) override;
   void ChangeCluster(DirectoryCommand command, Deadline deadline,
@@ -88,6 +93,8 @@ class Node : public LedgerService {
   AccountOpener opener_;
   Reader reader_;
   TransactionReader transaction_reader_;
+  StatementReader statement_reader_;
+  EventReader event_reader_;
   ShardHost host_;
   Phase phase_ = Phase::kStarting;
   uint32_t behind_ = 0;  // shards that have not caught up since the start, or since touch was lost

@@ -64,6 +64,50 @@ Transaction ReadBody(ByteReader& in) {
   return in.ok() ? view.Own() : Transaction{};
 }
 
+void WriteLineKey(ByteWriter& out, const LineKey& key) {
+  out.Varint(static_cast<uint64_t>(key.committed_at.value));
+  out.Bytes(key.transaction);
+  out.Varint(key.transfer);
+}
+LineKey ReadLineKey(ByteReader& in) {
+  LineKey key;
+  key.committed_at = LogTime{ReadTime(in)};
+  key.transaction = std::string(ReadId(in));
+  uint64_t transfer = in.Varint();
+  if (transfer >= limits::kTransfersPerTransactionMax) in.Fail();
+  key.transfer = static_cast<uint32_t>(transfer);
+  return key;
+}
+
+void WriteLine(ByteWriter& out, const StatementLine& line) {
+  WriteLineKey(out, line.line.key);
+  out.U8(static_cast<uint8_t>(line.line.side));
+  WriteAmount(out, line.line.amount);
+  WriteAmount(out, line.line.debits_after);
+  WriteAmount(out, line.line.credits_after);
+  out.Bytes(line.transfer_id);
+  out.Bytes(line.counterpart);
+  out.I64(line.effective_at_us);
+  out.Bytes(line.code);
+  out.Bytes(line.reference);
+}
+StatementLine ReadLine(ByteReader& in) {
+  StatementLine line;
+  line.line.key = ReadLineKey(in);
+  uint8_t side = in.U8();
+  if (side > static_cast<uint8_t>(Side::kCredit)) in.Fail();
+  line.line.side = static_cast<Side>(side);
+  line.line.amount = ReadAmount(in);
+  line.line.debits_after = ReadAmount(in);
+  line.line.credits_after = ReadAmount(in);
+  line.transfer_id = std::string(in.Bytes());
+  line.counterpart = std::string(ReadId(in));
+  line.effective_at_us = in.I64();
+  line.code = std::string(in.Bytes());
+  line.reference = std::string(in.Bytes());
+  return line;
+}
+
 template <class Value>
 std::string Encoded(void (*write)(ByteWriter&, const Value&), const Value& value) {
   std::string bytes;
@@ -144,6 +188,11 @@ void Write(const std::optional<Vote>& vote, wire::Vote& to) {
   if (vote->kind == VoteKind::kFinished) to.set_finished(Encoded(WriteDecision, vote->finished));
 }
 
+void Write(QueuePosition position, wire::OutboxPosition& to) {
+  to.set_batch(position.batch.value);
+  to.set_item(position.item);
+}
+
 struct QuestionWriter {
   wire::Question& to;
 
@@ -186,6 +235,25 @@ struct QuestionWriter {
     list.set_after(q.after);
     list.set_limit(q.limit);
     list.set_mode(static_cast<uint32_t>(q.mode));
+  }
+  void operator()(const StatementQuestion& q) const {
+    wire::StatementQuestion& statement = *to.mutable_statement();
+    statement.set_account(Encoded(WriteKey, q.request.account));
+    statement.set_from(std::min(q.request.from.value, kLogTimeMaxUs));
+    statement.set_until(std::min(q.request.until.value, kLogTimeMaxUs));
+    statement.set_order(static_cast<uint32_t>(q.request.order));
+    if (q.request.after.has_value()) statement.set_behind(Encoded(WriteLineKey, *q.request.after));
+    statement.set_limit(static_cast<uint32_t>(q.request.limit));
+    statement.set_mode(static_cast<uint32_t>(q.mode));
+    statement.set_after(q.after.value);
+  }
+  void operator()(const OutboxQuestion& q) const {
+    wire::OutboxQuestion& outbox = *to.mutable_outbox();
+    outbox.set_shard(q.shard.value);
+    outbox.set_ledger(q.ledger);
+    outbox.set_start(static_cast<uint32_t>(q.start));
+    Write(q.from, *outbox.mutable_from());
+    outbox.set_limit(q.limit);
   }
 };
 
@@ -241,6 +309,26 @@ struct AnswerWriter {
     }
     answer.set_has_more(page.has_more);
     answer.set_staleness_us(page.staleness_us);
+  }
+  void operator()(const StatementPage& page) const {
+    wire::StatementAnswer& answer = *to.mutable_statement();
+    answer.set_spec(Encoded(WriteAccountSpec, page.spec));
+    for (const StatementLine& line : page.lines) answer.add_lines(Encoded(WriteLine, line));
+    answer.set_has_more(page.has_more);
+    answer.set_closed_until(page.closed_until.value);
+    answer.set_staleness_us(page.staleness_us);
+  }
+  void operator()(const OutboxPage& page) const {
+    wire::OutboxAnswer& answer = *to.mutable_outbox();
+    for (const CommittedEvent& event : page.events) {
+      wire::OutboxEvent& one = *answer.add_events();
+      Write(event.at, *one.mutable_at());
+      one.set_committed_at(event.committed_at.value);
+      one.set_body(Encoded(WriteTransaction, event.transaction));
+    }
+    Write(page.from, *answer.mutable_from());
+    Write(page.next, *answer.mutable_next());
+    answer.set_has_more(page.has_more);
   }
 };
 
@@ -341,6 +429,55 @@ bool Read(const wire::ListQuestion& from, ListQuestion* to) {
          ReadEnum(from.mode(), ReadMode::kLocal, &to->mode);
 }
 
+bool Read(const wire::StatementQuestion& from, StatementQuestion* to) {
+  StatementRequest& request = to->request;
+  request.limit = from.limit();
+  bool behind = from.behind().empty() || Decoded(from.behind(), ReadLineKey, &request.after.emplace());
+  return behind && request.limit > 0 && request.limit <= limits::kPageItemsMax &&
+         Decoded(from.account(), ReadKey, &request.account) && ReadLogTime(from.from(), &request.from) &&
+         ReadLogTime(from.until(), &request.until) &&
+         ReadEnum(from.order(), LineOrder::kNewestFirst, &request.order) &&
+         ReadEnum(from.mode(), ReadMode::kLocal, &to->mode) && ReadLogTime(from.after(), &to->after);
+}
+
+QueuePosition PositionOf(const wire::OutboxPosition& from) { return {LogIndex{from.batch()}, from.item()}; }
+
+bool Read(const wire::OutboxQuestion& from, OutboxQuestion* to) {
+  to->ledger = from.ledger();
+  to->from = PositionOf(from.from());
+  to->limit = from.limit();
+  return !to->ledger.empty() && IsPartOfId(to->ledger) && to->limit > 0 &&
+         to->limit <= limits::kPageItemsMax && ReadShard(from.shard(), &to->shard) &&
+         ReadEnum(from.start(), EventsRequest::Start::kPositions, &to->start);
+}
+
+bool Read(const wire::StatementAnswer& from, StatementPage* to) {
+  if (static_cast<size_t>(from.lines_size()) > limits::kPageItemsMax) return false;
+  for (const std::string& line : from.lines()) {
+    if (!Decoded(line, ReadLine, &to->lines.emplace_back())) return false;
+  }
+  to->has_more = from.has_more();
+  to->staleness_us = from.staleness_us();
+  return (!to->has_more || !to->lines.empty()) && Decoded(from.spec(), ReadAccountSpec, &to->spec) &&
+         ReadLogTime(from.closed_until(), &to->closed_until);
+}
+
+bool Read(const wire::OutboxAnswer& from, OutboxPage* to) {
+  if (static_cast<size_t>(from.events_size()) > limits::kPageItemsMax) return false;
+  for (const wire::OutboxEvent& event : from.events()) {
+    CommittedEvent& one = to->events.emplace_back();
+    one.at = PositionOf(event.at());
+    if (!Decoded(event.body(), ReadBody, &one.transaction) ||
+        !ReadLogTime(event.committed_at(), &one.committed_at))
+      return false;
+  }
+  to->from = PositionOf(from.from());
+  to->next = PositionOf(from.next());
+  to->has_more = from.has_more();
+  // Who asks again must come further.
+  return to->from <= to->next && (!to->has_more || to->from < to->next);
+}
+
 bool Read(const wire::VotesAnswer& from, VotesAnswer* to) {
   if (static_cast<size_t>(from.votes_size()) > limits::kTriesAskedMax) return false;
   for (const wire::Vote& vote : from.votes()) {
@@ -415,20 +552,22 @@ bool Read(const wire::Question& from, Question* to) {
   to->within_us = from.within_us();
   if (to->within_us < 0 || to->within_us > limits::kRequestTimeoutMaxUs) return false;
   int kinds = from.has_votes() + from.has_assets() + from.has_open() + from.has_account() +
-              from.has_transaction() + from.has_list();
+              from.has_transaction() + from.has_list() + from.has_statement() + from.has_outbox();
   if (kinds != 1) return false;
   if (from.has_votes()) return ReadAs<VotesQuestion>(from.votes(), &to->body);
   if (from.has_assets()) return ReadAs<AssetsQuestion>(from.assets(), &to->body);
   if (from.has_open()) return ReadAs<OpenQuestion>(from.open(), &to->body);
   if (from.has_account()) return ReadAs<AccountQuestion>(from.account(), &to->body);
   if (from.has_transaction()) return ReadAs<TransactionQuestion>(from.transaction(), &to->body);
-  return ReadAs<ListQuestion>(from.list(), &to->body);
+  if (from.has_list()) return ReadAs<ListQuestion>(from.list(), &to->body);
+  if (from.has_statement()) return ReadAs<StatementQuestion>(from.statement(), &to->body);
+  return ReadAs<OutboxQuestion>(from.outbox(), &to->body);
 }
 
 bool Read(const wire::Answer& from, Answer* to) {
   to->call = from.call();
   int kinds = from.has_votes() + from.has_assets() + from.has_open() + from.has_account() +
-              from.has_transaction() + from.has_list();
+              from.has_transaction() + from.has_list() + from.has_statement() + from.has_outbox();
   if (from.failure() != 0) {
     to->body = StatusFrom(from.failure(), from.reason());
     return kinds == 0;
@@ -440,7 +579,9 @@ bool Read(const wire::Answer& from, Answer* to) {
   if (from.has_open()) return ReadAs<std::vector<OpenAccountResult>>(from.open(), &body);
   if (from.has_account()) return ReadAs<AccountRead>(from.account(), &body);
   if (from.has_transaction()) return ReadAs<TransferRead>(from.transaction(), &body);
-  return ReadAs<AccountPage>(from.list(), &body);
+  if (from.has_list()) return ReadAs<AccountPage>(from.list(), &body);
+  if (from.has_statement()) return ReadAs<StatementPage>(from.statement(), &body);
+  return ReadAs<OutboxPage>(from.outbox(), &body);
 }
 
 bool Read(const wire::WatchTry& from, WatchTry* to) {

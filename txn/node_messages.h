@@ -86,11 +86,31 @@ struct ListQuestion {
   ReadMode mode = ReadMode::kStrong;
 };
 
+struct StatementQuestion {
+  StatementRequest request;
+  ReadMode mode = ReadMode::kStrong;
+  LogTime after;
+};
+/// What the outbox of one shard holds of a ledger.
+struct OutboxQuestion {
+  ShardId shard;
+  std::string ledger;
+  EventsRequest::Start start = EventsRequest::Start::kPositions;
+  QueuePosition from;  // kPositions
+  uint32_t limit = 0;  // events to look at, of whatever ledger
+};
+struct OutboxPage {
+  std::vector<CommittedEvent> events;  // shard and participants are the asker's to add
+  QueuePosition from;                  // where it began
+  QueuePosition next;                  // where to go on
+  bool has_more = false;
+};
+
 using QuestionBody = std::variant<VotesQuestion, AssetsQuestion, OpenQuestion, AccountQuestion,
-                                  TransactionQuestion, ListQuestion>;
+                                  TransactionQuestion, ListQuestion, StatementQuestion, OutboxQuestion>;
 /// In the order of the questions.
 using AnswerBody = std::variant<VotesAnswer, AssetsAnswer, std::vector<OpenAccountResult>, AccountRead,
-                                TransferRead, AccountPage>;
+                                TransferRead, AccountPage, StatementPage, OutboxPage>;
 
 struct Question {
   uint64_t call = 0;  // chosen by the gateway

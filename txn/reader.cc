@@ -43,6 +43,9 @@ void Finish(size_t limit, AccountPage* page) {
 
 absl::Status MovedAway() { return absl::UnavailableError("the shard moved to another node meanwhile"); }
 
+// Each drives what is decided to its Finish, for as long as the settler thinks worth while.
+constexpr uint32_t kFinishRoundsMax = 3;
+
 }  // namespace
 
 Reader::Reader(NodeContext& node, Settler& settler)
@@ -77,30 +80,68 @@ Task<absl::StatusOr<AccountRead>> Reader::ReadAccount(LedgerKey key, ReadMode mo
         co_await ReadElsewhere(AccountQuestion{std::move(key), mode, after}, shard, deadline);
     co_return read;
   }
-  ShardMachine& machine = node_.machine(shard);
-  if (mode == ReadMode::kLocal && machine.clock() >= after) {
+  if (mode == ReadMode::kLocal && node_.machine(shard).clock() >= after) {
     local_reads_.Add();
     AccountRead read = ReadHere(key, shard);
     read.staleness_us = std::max<int64_t>(node_.wall_us() - read.at.value, 0);
     co_return read;
   }
+  absl::Status arrived = co_await Arrive(shard, after, deadline);
+  if (!arrived.ok()) co_return arrived;
+  const Account* account = node_.machine(shard).FindAccount(key);
+  if (account != nullptr && (account->debits_in_doubt != 0 || account->credits_in_doubt != 0)) {
+    absl::StatusOr<AccountRead> doubtful = co_await ReadDoubtful(std::move(key), shard, deadline);
+    co_return doubtful;
+  }
+  co_return ReadHere(key, shard);
+}
+
+Task<absl::Status> Reader::Arrive(ShardId shard, LogTime after, Deadline deadline) {
   if (after.value > node_.wall_us() + limits::kClockSkewMaxUs) {
     co_return absl::InvalidArgumentError("the consistency token lies in the future");
   }
   strong_reads_.Add();
   absl::StatusOr<LogIndex> barrier = co_await node_.replica().ReadBarrier(shard, deadline);
   if (!barrier.ok()) co_return barrier.status();
-  if (machine.clock() < after) {
+  if (node_.machine(shard).clock() < after) {
     absl::Status raised = co_await node_.RaiseClock(shard, after, deadline);
     if (!raised.ok()) co_return raised;
   }
+  co_return node_.Hosts(shard) ? absl::OkStatus() : MovedAway();
+}
+
+Task<absl::StatusOr<LogTime>> Reader::CloseAccount(LedgerKey key, LogTime after, Deadline deadline) {
+  ShardId shard = ShardOfAccount(key.ledger, key.id, node_.shards());
+  absl::Status arrived = co_await Arrive(shard, after, deadline);
+  if (!arrived.ok()) co_return arrived;
+  LogTime closed = node_.machine(shard).clock();
+  std::vector<Doubt> doubts = DoubtsOn(key, shard);
+  if (doubts.empty()) co_return closed;
+  doubtful_reads_.Add();
+  // As ReadDoubtful: the first round finishes what was acknowledged before the call, which lifts the clock above its commit;
+  // the second looks for what else was committed up to there.
+  absl::Status asked = co_await Ask(&doubts, closed, Asking::kEverywhere, deadline);
+  if (!asked.ok()) co_return asked;
+  if (std::none_of(doubts.begin(), doubts.end(), [](const Doubt& d) { return d.decided(); }))
+    co_return closed;
+  absl::Status finished = co_await FinishDecided(&doubts, deadline);
+  if (!finished.ok()) co_return finished;
+  closed = node_.machine(shard).clock();
+  doubts = DoubtsOn(key, shard);
+  absl::Status asked_again = co_await Ask(&doubts, closed, Asking::kClocksOnly, deadline);
+  if (!asked_again.ok()) co_return asked_again;
   if (!node_.Hosts(shard)) co_return MovedAway();
-  const Account* account = machine.FindAccount(key);
-  if (account != nullptr && (account->debits_in_doubt != 0 || account->credits_in_doubt != 0)) {
-    absl::StatusOr<AccountRead> doubtful = co_await ReadDoubtful(std::move(key), shard, deadline);
-    co_return doubtful;
+  std::erase_if(doubts, [closed](const Doubt& d) {
+    return !d.committed() || d.tally.decision().committed_at > closed;
+  });
+  // A statement adds nothing itself: what is committed must be posted.
+  for (uint32_t round = 0; !doubts.empty() && round < kFinishRoundsMax; ++round) {
+    absl::Status all_finished = co_await FinishDecided(&doubts, deadline);
+    if (!all_finished.ok()) co_return all_finished;
+    std::erase_if(doubts, [this](const Doubt& d) { return !StillHeld(d); });
   }
-  co_return ReadHere(key, shard);
+  if (!doubts.empty()) co_return absl::UnavailableError("reservations that are decided were not finished");
+  co_return closed;
 }
 
 Task<absl::StatusOr<AccountRead>> Reader::ReadDoubtful(LedgerKey key, ShardId shard, Deadline deadline) {

@@ -25,6 +25,12 @@ class Reader {
   Task<absl::StatusOr<AccountRead>> ReadAccount(LedgerKey key, ReadMode mode, LogTime after,
                                                 Deadline deadline);
 
+  /// Of an account that lives on a shard hosted here: a time up to which all that will ever be posted to the account is posted
+  /// here; at or after the commit of everything that was acknowledged before the call. What is in doubt on the account is
+  /// settled as a strong read does (rule 10).
+  /// Errors: as ReadAccount; kUnavailable also where what is decided was not finished
+  Task<absl::StatusOr<LogTime>> CloseAccount(LedgerKey key, LogTime after, Deadline deadline);
+
   /// See LedgerService::ListAccounts. A strong list shows in every balance all transfers that were
   /// acknowledged before it began; each account is read at a moment of its own, so sums over the list may
   /// catch a transfer half way.
@@ -47,6 +53,8 @@ class Reader {
   /// Whether a vote that is not known here is looked for in other data centres.
   enum class Asking : uint8_t { kEverywhere, kClocksOnly };
 
+  /// Read barrier, and the shard's clock at `after` or later.
+  Task<absl::Status> Arrive(ShardId shard, LogTime after, Deadline deadline);
   AccountRead ReadHere(const LedgerKey& key, ShardId shard);
   std::vector<Doubt> DoubtsOn(const LedgerKey& key, ShardId shard);
   Task<absl::Status> Ask(std::vector<Doubt>* doubts, LogTime at, Asking asking, Deadline deadline);

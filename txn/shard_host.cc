@@ -17,11 +17,14 @@ absl::Status NotHosted() { return absl::AbortedError("the shard is not hosted he
 }  // namespace
 
 ShardHost::ShardHost(NodeContext& node, AccountOpener& opener, Reader& reader,
-                     TransactionReader& transaction_reader)
+                     TransactionReader& transaction_reader, StatementReader& statement_reader,
+                     EventReader& event_reader)
     : node_(node),
       opener_(opener),
       reader_(reader),
       transaction_reader_(transaction_reader),
+      statement_reader_(statement_reader),
+      event_reader_(event_reader),
       questions_(node.counter("paxledger_host_questions_total")),
       refused_(node.counter("paxledger_host_refused_total")),
       watches_(node.ports().metrics->gauge("paxledger_host_watches")) {}
@@ -101,6 +104,8 @@ absl::Status ShardHost::Suits(const QuestionBody& body) const {
     bool operator()(const ListQuestion& q) const {
       return std::all_of(q.shards.begin(), q.shards.end(), of_shard);
     }
+    bool operator()(const StatementQuestion& q) const { return of_account(q.request.account); }
+    bool operator()(const OutboxQuestion& q) const { return of_shard(q.shard); }
   };
   bool suits = std::visit(Judge{account, shard, node_.shards(), node_}, body);
   return suits ? absl::OkStatus() : NotHosted();
@@ -195,6 +200,19 @@ Task<absl::StatusOr<AnswerBody>> ShardHost::Reply(TransactionQuestion question, 
 
 Task<absl::StatusOr<AnswerBody>> ShardHost::Reply(ListQuestion question, Deadline deadline) {
   absl::StatusOr<AccountPage> page = co_await reader_.ListHere(std::move(question), deadline);
+  if (!page.ok()) co_return page.status();
+  co_return AnswerBody(*std::move(page));
+}
+
+Task<absl::StatusOr<AnswerBody>> ShardHost::Reply(StatementQuestion question, Deadline deadline) {
+  absl::StatusOr<StatementPage> page =
+      co_await statement_reader_.Read(std::move(question.request), question.mode, question.after, deadline);
+  if (!page.ok()) co_return page.status();
+  co_return AnswerBody(*std::move(page));
+}
+
+Task<absl::StatusOr<AnswerBody>> ShardHost::Reply(OutboxQuestion question, Deadline) {
+  absl::StatusOr<OutboxPage> page = co_await event_reader_.ReadHere(std::move(question));
   if (!page.ok()) co_return page.status();
   co_return AnswerBody(*std::move(page));
 }

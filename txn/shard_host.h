@@ -10,9 +10,11 @@
 #include "base/metrics.h"
 #include "base/task.h"
 #include "txn/account_opener.h"
+#include "txn/event_reader.h"
 #include "txn/node_context.h"
 #include "txn/node_messages.h"
 #include "txn/reader.h"
+#include "txn/statement_reader.h"
 #include "txn/transaction_reader.h"
 #include "txn/vote_board.h"
 
@@ -24,7 +26,8 @@ namespace paxledger {
 /// Threads: the node's strand.
 class ShardHost : public VoteRelay {
  public:
-  ShardHost(NodeContext& node, AccountOpener& opener, Reader& reader, TransactionReader& transaction_reader);
+  ShardHost(NodeContext& node, AccountOpener& opener, Reader& reader, TransactionReader& transaction_reader,
+            StatementReader& statement_reader, EventReader& event_reader);
   ShardHost(const ShardHost&) = delete;
   ShardHost& operator=(const ShardHost&) = delete;
 
@@ -59,6 +62,8 @@ class ShardHost : public VoteRelay {
   Task<absl::StatusOr<AnswerBody>> Reply(AccountQuestion question, Deadline deadline);
   Task<absl::StatusOr<AnswerBody>> Reply(TransactionQuestion question, Deadline deadline);
   Task<absl::StatusOr<AnswerBody>> Reply(ListQuestion question, Deadline deadline);
+  Task<absl::StatusOr<AnswerBody>> Reply(StatementQuestion question, Deadline deadline);
+  Task<absl::StatusOr<AnswerBody>> Reply(OutboxQuestion question, Deadline deadline);
   VotesAnswer VotesNow(const VotesQuestion& question);
   AssetsAnswer AssetsNow(const AssetsQuestion& question);
 
@@ -66,6 +71,8 @@ class ShardHost : public VoteRelay {
   AccountOpener& opener_;
   Reader& reader_;
   TransactionReader& transaction_reader_;
+  StatementReader& statement_reader_;
+  EventReader& event_reader_;
   absl::flat_hash_map<Digest, std::vector<Watcher>> watchers_;
   absl::flat_hash_map<WatchName, Digest> names_;
   std::map<ReplicaId, size_t> watches_of_;

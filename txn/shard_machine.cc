@@ -56,10 +56,12 @@ class ShardMachine::State {
 
 size_t ShardMachine::State::Decode(const Envelope& entry) {
   size_t count = 0;
-  for (const Command& command : entry.commands) {
+  for (size_t i = 0; i < entry.commands.size(); ++i) {
+    const Command& command = entry.commands[i];
     if (command.machine != MachineId::kTxn) continue;
     if (count == decoded.size()) decoded.emplace_back();
-    if (decoded[count].Decode(command.bytes)) ++count;
+    if (!decoded[count].Decode(command.bytes)) continue;
+    decoded[count++].position = static_cast<uint32_t>(i);
   }
   return count;
 }
@@ -76,6 +78,8 @@ void ShardMachine::State::Apply(LogIndex index, const Envelope& entry, const Dig
   size_t commands = Decode(entry);
   LogTime at = Timestamp(entry, commands);
   for (size_t i = 0; i < commands; ++i) applier.Apply(decoded[i], index, at);
+  shard.statements.EndEntry(index);
+  shard.outbox.EndEntry(index);
   shard.accounts.EndEntry();
   shard.books.CheckBalanced();
   shard.clock = at;
@@ -169,6 +173,28 @@ std::vector<AccountRow> ShardMachine::ListAccounts(std::string_view ledger, std:
   return paxledger::ListAccounts(state_->shard.shard, state_->engine, state_->shard.accounts, ledger, prefix,
                                  after, limit);
 }
+
+std::optional<StatementScan> ShardMachine::ScanStatement(const LedgerKey& account, StatementRange range) {
+  std::string key = Key(account);
+  state_->shard.accounts.Shrink();
+  const CachedAccount* found = state_->shard.accounts.Find(key);
+  if (found == nullptr) return std::nullopt;
+  return StatementScan(std::move(key), found->chain, state_->shard.applied, std::move(range));
+}
+
+absl::StatusOr<StatementScan::Progress> ShardMachine::StepStatement(StatementScan& scan, size_t lines_max) {
+  return scan.Step(state_->shard.statements, lines_max);
+}
+
+LogTime ShardMachine::ClosedUntil(const LedgerKey& account) const {
+  LogTime until = state_->shard.clock;
+  const CachedAccount* found = state_->shard.accounts.FindCached(Key(account));
+  if (found == nullptr || found->reservations.empty()) return until;
+  // The oldest was prepared first, and is committed then or later.
+  return std::min(until, LogTime{found->reservations.front()->at.value - 1});
+}
+
+const Outbox& ShardMachine::outbox() const { return state_->shard.outbox; }
 
 std::vector<InDoubt> ShardMachine::Overdue(int64_t now_us) const {
   std::vector<InDoubt> overdue;

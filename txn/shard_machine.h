@@ -11,11 +11,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/digest.h"
+#include "base/limits.h"
 #include "base/strong_id.h"
 #include "ledger/account.h"
 #include "replication/core/state_machine.h"
 #include "replication/store/engine.h"
 #include "txn/command.h"
+#include "txn/outbox.h"
+#include "txn/statement_scan.h"
 
 namespace paxledger {
 
@@ -40,6 +43,7 @@ struct ShardMachineOptions {
   std::string cluster_id;                // keys the state digest
   uint32_t checkpoint_commands = 16384;  // commands between two checkpoints
   size_t cached_accounts_max = 50'000;   // clean accounts kept in memory per shard
+  uint64_t events_kept_min = limits::kEventsKeptMin;
 };
 
 /// A try in doubt: not yet finished here.
@@ -120,6 +124,15 @@ class ShardMachine : public StateMachine {
   /// Accounts of `ledger` whose id is above `after` and starts with `prefix`, in order of id, without clearing accounts.
   std::vector<AccountRow> ListAccounts(std::string_view ledger, std::string_view prefix,
                                        std::string_view after, size_t limit);
+  /// A walk through the lines of an account; nullopt: no such account. `range` must end at `ClosedUntil` or before. It goes on by
+  /// `StepStatement`, whatever happens in between.
+  std::optional<StatementScan> ScanStatement(const LedgerKey& account, StatementRange range);
+  /// See StatementScan::Step.
+  absl::StatusOr<StatementScan::Progress> StepStatement(StatementScan& scan, size_t lines_max);
+  /// What will be posted to the account from here on is committed later than this.
+  LogTime ClosedUntil(const LedgerKey& account) const;
+  /// Committed transactions whose home is this shard.
+  const Outbox& outbox() const;
   /// Tries in doubt whose deadline plus grace lies before `now_us`.
   std::vector<InDoubt> Overdue(int64_t now_us) const;
 

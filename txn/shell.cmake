@@ -16,7 +16,9 @@ target_link_libraries(txn_messages PUBLIC txn_core PRIVATE txn_proto)
 
 add_library(txn_shell
   account_opener.cc
+  body_reader.cc
   coordinator.cc
+  event_reader.cc
   node.cc
   node_cluster.cc
   node_context.cc
@@ -26,6 +28,7 @@ add_library(txn_shell
   remote_shards.cc
   settler.cc
   shard_host.cc
+  statement_reader.cc
   transaction_reader.cc
   vote_board.cc
   wakeup.cc)

@@ -18,8 +18,16 @@ enum class StateRow : uint8_t {
   kTry = 3,      // sequence, 64 bits big-endian
 };
 
-/// The key of a row of the index of ids in kTables: shard, this byte, ledger key.
-inline constexpr uint8_t kIdRow = 1;
+/// Kinds of row that a shard keeps in kTables: shard, this byte, and what the kind says.
+/// Format:  docs/formats.md#shard-state, #statement-rows
+enum class TableRow : uint8_t {
+  kId = 1,             // ledger key: the index of finished ids
+  kEntry = 2,          // log index, 64 bits big-endian: what the entry posted
+  kStatementCell = 3,  // account and closed time, a cell of a 2-D table
+};
+
+/// Queues that a shard keeps in kQueues: shard, this byte, and the rows of the queue.
+enum class QueueRow : uint8_t { kOutbox = 1 };
 
 inline constexpr size_t kRowPrefixBytes = 5;
 

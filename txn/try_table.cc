@@ -14,7 +14,7 @@
 namespace paxledger {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
 constexpr uint8_t kTryElement = 2;
 constexpr size_t kKeyBytesMax = 2 * limits::kIdBytesMax + 1;
 
@@ -65,12 +65,14 @@ std::string EncodeTry(const OpenTry& t) {
   WriteParticipants(out, t.participants);
   out.Varint(static_cast<uint64_t>(t.deadline_us));
   out.Varint(t.body_at.value);
+  out.Varint(t.body_command);
   out.Varint(t.blockers.size());
   for (const Blocker& blocker : t.blockers) WriteBlocker(out, blocker);
   out.Varint(t.legs.size());
   for (const ReservedLeg& leg : t.legs) {
     out.Bytes(leg.account->key);
     out.Varint(leg.counterpart.value);
+    out.Varint(leg.transfer);
     out.U8(static_cast<uint8_t>(leg.leg.side));
     WriteAmount(out, leg.leg.amount);
   }
@@ -81,11 +83,14 @@ void ReadLeg(ByteReader& in, AccountCache& accounts, OpenTry* t) {
   ReservedLeg leg;
   std::string_view account = in.Bytes();
   uint64_t counterpart = in.Varint();
+  uint64_t transfer = in.Varint();
   uint8_t side = in.U8();
   leg.leg.amount = ReadAmount(in);
-  if (counterpart >= limits::kShardsMax || side > 1) in.Fail();
+  if (counterpart >= limits::kShardsMax || transfer >= limits::kTransfersPerTransactionMax || side > 1)
+    in.Fail();
   if (!in.ok()) return;
   leg.counterpart = ShardId{static_cast<uint32_t>(counterpart)};
+  leg.transfer = static_cast<uint32_t>(transfer);
   leg.leg.side = static_cast<Side>(side);
   leg.account = accounts.Find(account);
   if (leg.account == nullptr) return in.Fail();
@@ -111,6 +116,7 @@ absl::StatusOr<OpenTry> DecodeTry(std::string_view value, AccountCache& accounts
   ReadParticipants(in, &t.participants);
   t.deadline_us = static_cast<int64_t>(in.Varint());
   t.body_at = LogIndex{in.Varint()};
+  t.body_command = static_cast<uint32_t>(in.Varint());
   uint64_t blockers = in.Varint();
   for (uint64_t i = 0; i < blockers && in.ok(); ++i) t.blockers.push_back(ReadBlocker(in));
   uint64_t legs = in.Varint();

@@ -21,7 +21,8 @@ namespace paxledger {
 /// What a Prepared try does to one account of this shard.
 struct ReservedLeg {
   CachedAccount* account = nullptr;
-  ShardId counterpart;  // of the transfer's other account; this shard: nothing is cleared
+  ShardId counterpart;    // of the transfer's other account; this shard: nothing is cleared
+  uint32_t transfer = 0;  // its number in the body
   Leg leg;
 };
 
@@ -39,6 +40,7 @@ struct OpenTry {
   std::vector<ShardId> participants;
   int64_t deadline_us = 0;
   LogIndex body_at;
+  uint32_t body_command = 0;                 // of the entry at `body_at`
   absl::InlinedVector<ReservedLeg, 2> legs;  // where Prepared
   Digest element;                            // its part of the state digest
   bool id_row_possible = true;               // the index of ids may hold a record of the id

@@ -52,6 +52,7 @@ void VoteBoard::OnApplied(ShardId shard, LogIndex, LogTime at) {
   for (ClockWatch* watch = clock_watches_[shard.value]; watch != nullptr; watch = watch->next_) {
     if (at >= watch->at_) watch->wakeup_.Set();
   }
+  for (EntryWatch* watch = entry_watches_; watch != nullptr; watch = watch->next_) watch->wakeup_.Set();
 }
 
 VoteBoard::TallyWatch::TallyWatch(VoteBoard& board, WakeQueue& wakes, Try of,
@@ -120,5 +121,7 @@ VoteBoard::ClockWatch::ClockWatch(VoteBoard& board, ShardId shard, LogTime at, W
 VoteBoard::ClockWatch::~ClockWatch() {
   Unlink(&board_.clock_watches_[shard_.value], this, &ClockWatch::next_);
 }
+
+VoteBoard::EntryWatch::~EntryWatch() { Unlink(&board_.entry_watches_, this, &EntryWatch::next_); }
 
 }  // namespace paxledger

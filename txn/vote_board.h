@@ -32,6 +32,7 @@ class VoteBoard : public ShardObserver {
   class TallyWatch;
   class OpenWatch;
   class ClockWatch;
+  class EntryWatch;
 
   VoteBoard(uint32_t shards, VoteSource& source) : source_(source), clocks_(shards), clock_watches_(shards) {}
   /// Null: nobody.
@@ -49,6 +50,7 @@ class VoteBoard : public ShardObserver {
   absl::flat_hash_map<LedgerKey, OpenWatch*> opens_;
   std::vector<LogTime> clocks_;  // before the entry that is being applied
   std::vector<ClockWatch*> clock_watches_;
+  EntryWatch* entry_watches_ = nullptr;
 };
 
 /// The votes of shards that are hosted on other nodes only.
@@ -146,6 +148,23 @@ class VoteBoard::ClockWatch {
   LogTime at_;
   Wakeup& wakeup_;
   ClockWatch* next_ = nullptr;
+};
+
+/// Wakes when an entry was applied, of whatever shard.
+class VoteBoard::EntryWatch {
+ public:
+  EntryWatch(VoteBoard& board, Wakeup& wakeup) : board_(board), wakeup_(wakeup), next_(board.entry_watches_) {
+    board.entry_watches_ = this;
+  }
+  EntryWatch(const EntryWatch&) = delete;
+  EntryWatch& operator=(const EntryWatch&) = delete;
+  ~EntryWatch();
+
+ private:
+  friend class VoteBoard;
+  VoteBoard& board_;
+  Wakeup& wakeup_;
+  EntryWatch* next_;
 };
 
 }  // namespace paxledger

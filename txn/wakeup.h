@@ -8,6 +8,7 @@
 #include "absl/functional/any_invocable.h"
 #include "base/clock.h"
 #include "base/executor.h"
+#include "base/task.h"
 #include "base/timer_wheel.h"
 
 namespace paxledger {
@@ -101,5 +102,13 @@ class Wakeup {
   Wakeup* before_ = nullptr;  // in the queue's list of those that wait
   Wakeup* after_ = nullptr;
 };
+
+/// Lets the rest of the strand's work go on, and resumes behind it.
+inline Task<void> LetOthersRun(Executor& executor) {
+  Completion<bool> done(executor);
+  executor.Post([done] { done.Set(true); });
+  bool resumed = co_await done;
+  (void)resumed;
+}
 
 }  // namespace paxledger

@@ -10,6 +10,7 @@
 #include "ops/ledgerctl/commands.h"
 #include "ops/ledgerctl/decimal.h"
 #include "ops/ledgerctl/json_read.h"
+#include "ops/ledgerctl/postings_command.h"
 #include "ops/ledgerctl/table.h"
 
 namespace paxledger {
@@ -20,8 +21,9 @@ constexpr absl::Duration kTimeout = absl::Seconds(15);
 constexpr char kHelp[] = R"(ledgerctl account open ID --asset CODE/SCALE [flags]
 ledgerctl account get ID [flags]
 ledgerctl account list [flags]
+ledgerctl account postings ID [flags]
 
-Opens an account (again: no change), shows one with its balances, or lists them in order of id.
+Opens an account (again: no change), shows one with its balances, lists them in order of id, or prints the statement of one.
 
 Flags:
 )";
@@ -36,8 +38,11 @@ std::vector<Flag> AccountFlags() {
        "open: none, debits_must_not_exceed_credits or credits_must_not_exceed_debits"},
       {"normal-side", "SIDE", "credit", "open: credit or debit"},
       {"prefix", "TEXT", "", "list: ids that begin so"},
-      {"max", "N", "100", "list: at most so many; 0: all"},
-      {"local", "", "", "get, list: from the answering replica alone, perhaps stale"},
+      {"max", "N", "100", "list, postings: at most so many; 0: all"},
+      {"from", "TIME", "", "postings: committed at this time (RFC 3339, UTC) or later"},
+      {"until", "TIME", "", "postings: committed at this time or before"},
+      {"newest-first", "", "", "postings: the newest line first"},
+      {"local", "", "", "get, list, postings: from the answering replica alone, perhaps stale"},
   });
 }
 
@@ -150,13 +155,16 @@ ExitCode RunAccount(const Words& words) {
   const std::vector<std::string>& given = arguments->positional();
   const std::string verb = given.empty() ? "" : given[0];
   const size_t wanted = verb == "list" ? 1 : 2;
-  if ((verb != "open" && verb != "get" && verb != "list") || given.size() != wanted) {
-    return ReportUsage(kName, absl::InvalidArgumentError("'open ID', 'get ID' or 'list' is needed"));
+  const bool known = verb == "open" || verb == "get" || verb == "list" || verb == "postings";
+  if (!known || given.size() != wanted) {
+    return ReportUsage(kName,
+                       absl::InvalidArgumentError("'open ID', 'get ID', 'list' or 'postings ID' is needed"));
   }
   absl::StatusOr<std::unique_ptr<Client>> client = Connect(*arguments, 1);
   if (!client.ok()) return ReportUsage(kName, client.status());
   if (verb == "open") return Open(*arguments, **client, given[1]);
   if (verb == "get") return Get(*arguments, **client, given[1]);
+  if (verb == "postings") return PrintPostings(*arguments, **client, given[1]);
   return List(*arguments, **client);
 }
 

@@ -9,8 +9,9 @@ namespace {
 constexpr char kHelp[] = R"(ledgerctl: works on a PaxLedger cluster over its HTTPS interface
 
   ledgerctl import FILE       replay a CSV file of payments
-  ledgerctl account open|get|list
+  ledgerctl account open|get|list|postings
   ledgerctl transfer post|get
+  ledgerctl events            what is committed, as it comes
   ledgerctl status            the data centres: ready, quorum, lag, clock
   ledgerctl cluster           nodes and shards: add, drain, replace, move, wait
   ledgerctl audit quick       are the books balanced, do all replicas agree?
@@ -38,6 +39,8 @@ int main(int argc, char** argv) {
     code = RunAccount(words);
   } else if (command == "transfer") {
     code = RunTransfer(words);
+  } else if (command == "events") {
+    code = RunEvents(words);
   } else if (command == "status") {
     code = RunStatus(words);
   } else if (command == "cluster") {

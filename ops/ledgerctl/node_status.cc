@@ -70,6 +70,7 @@ absl::StatusOr<NodeStatus> ParseNodeStatus(std::string_view text) {
   status.data_centre = JsonText(*object, "data_centre");
   status.has_quorum = JsonTrue(*object, "has_quorum");
   status.clock_offset_us = JsonInteger(*object, "clock_offset_us");
+  status.disk_bytes = static_cast<uint64_t>(JsonInteger(JsonObject(*object, "disk_bytes"), "total"));
   status.peers_up = JsonArray(*object, "peers_up").size();
   for (const json::value& value : JsonArray(*object, "shards")) {
     if (value.is_object()) status.shards.push_back(ReadShard(value.get_object()));

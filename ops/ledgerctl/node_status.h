@@ -50,6 +50,7 @@ struct NodeStatus {
   std::string data_centre;
   bool has_quorum = false;
   int64_t clock_offset_us = 0;
+  uint64_t disk_bytes = 0;
   size_t peers_up = 0;
   std::vector<Shard> shards;
 

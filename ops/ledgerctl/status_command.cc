@@ -57,16 +57,16 @@ std::string YesNo(const bool yes) { return yes ? "yes" : "NO"; }
 
 void PrintTable(const std::vector<NodeStatus>& nodes, const std::vector<bool>& ready) {
   Table table({"data centre", "endpoint", "ready", "quorum", "peers up", "applied", "lag", "in doubt",
-               "clock offset"});
+               "disk MiB", "clock offset"});
   for (size_t i = 0; i < nodes.size(); ++i) {
     const NodeStatus& node = nodes[i];
     if (!node.failure.ok()) {
-      table.Add({"?", node.endpoint, YesNo(ready[i]), "?", "?", "?", "?", "?", "?"});
+      table.Add({"?", node.endpoint, YesNo(ready[i]), "?", "?", "?", "?", "?", "?", "?"});
       continue;
     }
     table.Add({node.data_centre, node.endpoint, YesNo(ready[i]), YesNo(node.has_quorum),
                absl::StrCat(node.peers_up), Grouped(node.applied_total()), Grouped(Lag(node, nodes)),
-               Grouped(node.in_doubt_total()),
+               Grouped(node.in_doubt_total()), Grouped((node.disk_bytes + (1 << 20) - 1) >> 20),
                absl::StrFormat("%+.3f ms", static_cast<double>(node.clock_offset_us) / 1000)});
   }
   std::printf("%s", table.Render().c_str());
@@ -92,7 +92,7 @@ void PrintJson(const std::vector<NodeStatus>& nodes, const std::vector<bool>& re
       absl::StrAppend(&out, ",\"quorum\":", node.has_quorum ? "true" : "false",
                       ",\"peers_up\":", node.peers_up, ",\"applied\":", node.applied_total(),
                       ",\"lag\":", Lag(node, nodes), ",\"in_doubt\":", node.in_doubt_total(),
-                      ",\"clock_offset_us\":", node.clock_offset_us);
+                      ",\"disk_bytes\":", node.disk_bytes, ",\"clock_offset_us\":", node.clock_offset_us);
     }
     out += "}";
   }

@@ -84,6 +84,12 @@ absl::Status CheckFormat(const std::string& path) {
                                                       "; this program knows formats up to ",
                                                       DataDirectory::kFormat, ": run a newer one"));
   }
+  if (found < DataDirectory::kFormat) {
+    return absl::FailedPreconditionError(absl::StrCat("data directory ", path, " has format ", found,
+                                                      " of an early development version; this program reads ",
+                                                      "format ", DataDirectory::kFormat,
+                                                      " only: start the cluster anew"));
+  }
   return absl::OkStatus();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -19,6 +20,38 @@ namespace paxledger {
 /// The column families of a node (design §3, Storage).
 enum class Table : uint8_t { kLog = 0, kMeta = 1, kState = 2, kQueues = 3, kTables = 4 };
 inline constexpr int kTableCount = 5;
+
+constexpr std::string_view TableName(Table table) {
+  switch (table) {
+    case Table::kLog:
+      return "log";
+    case Table::kMeta:
+      return "meta";
+    case Table::kState:
+      return "state";
+    case Table::kQueues:
+      return "queues";
+    case Table::kTables:
+      return "tables";
+  }
+  return "";
+}
+
+/// What is on disk, in bytes.
+struct DiskUse {
+  struct OfTable {
+    uint64_t rows = 0;   // sorted files
+    uint64_t blobs = 0;  // files of long values
+  };
+  std::array<OfTable, kTableCount> tables;  // by `Table`
+  uint64_t write_ahead = 0;
+
+  uint64_t total() const {
+    uint64_t bytes = write_ahead;
+    for (const OfTable& table : tables) bytes += table.rows + table.blobs;
+    return bytes;
+  }
+};
 
 /// Changes that become durable together or not at all.
 class EngineBatch {
@@ -125,6 +158,8 @@ class Engine {
   /// Rows with begin <= key < end; an empty `end` is the end of the table.
   virtual std::unique_ptr<EngineCursor> Scan(Table table, std::string_view begin, std::string_view end) = 0;
   virtual EnginePressure pressure() const { return {}; }
+  /// As it was some seconds ago.
+  virtual DiskUse disk_use() const = 0;
 };
 
 }  // namespace paxledger

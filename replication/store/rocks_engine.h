@@ -68,6 +68,7 @@ class RocksEngine : public Engine {
   std::unique_ptr<EngineCursor> Scan(Table table, std::string_view begin, std::string_view end) override;
   EnginePressure pressure() const override;
 
+  DiskUse disk_use() const override;
   /// Bytes of cache and memtables now; the budget bounds them, but for what is being flushed.
   size_t MemoryBytes() const;
 

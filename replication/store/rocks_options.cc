@@ -63,7 +63,10 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const rocksdb::BlockBasedTableOptions
   return family;
 }
 
-/// Values of the log are written once and must not be rewritten by every compaction of their small keys.
+/// Values of the log are written once and must not be rewritten by every compaction of their small keys: long ones lie in blob
+/// files. What a sync promises is the write-ahead log's; a flush moves a value to its blob file, synced, before that log may go.
+/// Blob files are collected, since a row is written again where its index is decided anew: a blob goes only when no row names it,
+/// and the row of a chosen entry stays for ever.
 rocksdb::ColumnFamilyOptions LogFamily(const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::ColumnFamilyOptions family = FamilyOptions(TableOptions(cache));
   family.enable_blob_files = true;
@@ -82,7 +85,8 @@ rocksdb::ColumnFamilyOptions FilteredFamily(const std::shared_ptr<rocksdb::Cache
 }
 
 /// Rows at random keys that come as ingested files and are never changed: universal compaction rewrites each
-/// a few times only, and the filter answers for the files that do not hold a key. Ids do not compress.
+/// a few times only, and the filter answers for the files that do not hold a key. Ids and amounts hardly compress: LZ4 took 5 %
+/// of a busy node's time here.
 rocksdb::ColumnFamilyOptions TablesFamily(const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::ColumnFamilyOptions family = FilteredFamily(cache);
   family.compaction_style = rocksdb::kCompactionStyleUniversal;

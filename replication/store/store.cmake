@@ -1,3 +1,9 @@
+# The data models over the engine port: 2-D table and FIFO queue.
+add_library(replication_models
+  ${CMAKE_CURRENT_SOURCE_DIR}/store/fifo_queue.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/store/table_2d.cc)
+target_link_libraries(replication_models PUBLIC base_core)
+
 # The engine on disk.
 add_library(replication_store
   ${CMAKE_CURRENT_SOURCE_DIR}/store/data_directory.cc

@@ -35,6 +35,7 @@ add_library(sim_world
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/barrier_probe.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/client_calls.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/faults.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/feed_checker.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/history.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/http_words.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/journal_fold.cc

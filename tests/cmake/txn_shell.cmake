@@ -8,6 +8,7 @@ paxledger_test(txn_shell_test
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_node_messages_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_remote_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_routing_test.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_feeds_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_shell_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_shell_cluster.cc
   LIBS sim_world txn_proto)

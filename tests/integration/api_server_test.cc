@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "api/cursors.h"
 #include "api/json.h"
 #include "api/server.h"
 #include "api/tokens.h"
@@ -532,6 +533,149 @@ TEST_F(ApiServerTest, SaysWhyItCannotListen) {
   options.keys.push_back({"typo", Sha256("x"), {"acounts:read"}});
   EXPECT_THAT(std::string(ApiServer(options, service_, clock_, metrics_).Listen().message()),
               HasSubstr("acounts:read"));
+}
+
+std::string Member(const std::string& body, const std::string& name) {
+  const size_t at = body.find("\"" + name + "\":\"");
+  if (at == std::string::npos) return "";
+  const size_t begin = at + name.size() + 4;
+  return body.substr(begin, body.find('"', begin) - begin);
+}
+
+TEST_F(ApiServerTest, PagesThroughAStatement) {
+  HttpClient client(server_->port());
+  const std::string path = "/v1/ledgers/main/accounts/alice/postings";
+  HttpAnswer first = client.Call("GET", path + "?limit=1");
+  EXPECT_EQ(first.status, 200);
+  EXPECT_EQ(DecodeConsistencyToken(first.headers["consistency-token"]), LogTime{1'767'225'600'000'000});
+  EXPECT_THAT(
+      first.body,
+      testing::StartsWith(
+          R"({"account":"alice","asset":"USD/2","closed_until":"2026-01-01T00:00:00.000000Z","data":[)"
+          R"({"transfer_id":"t1","transaction_id":"t1","side":"credit","amount":"5","counterpart":"bob",)"
+          R"("committed_at":"1970-01-01T00:00:00.001000Z","effective_at":null,"code":null,"reference":null,)"
+          R"("debits_posted":"0","credits_posted":"5","balance":"5"}],"has_more":true,"next_cursor":")"));
+  for (const char* order : {"oldest_first", "newest_first"}) {
+    std::string all, query = absl::StrCat("?limit=3&order=", order, "&from=1970-01-01T00:00:00.002Z");
+    for (int page = 0; page < 4; ++page) {
+      HttpAnswer answer = client.Call("GET", path + query);
+      ASSERT_EQ(answer.status, 200) << answer.body;
+      for (size_t at = answer.body.find("\"transfer_id\":\"t"); at != std::string::npos;
+           at = answer.body.find("\"transfer_id\":\"t", at + 1)) {
+        const size_t begin = at + 15;
+        absl::StrAppend(&all, answer.body.substr(begin, answer.body.find('"', begin) - begin), " ");
+      }
+      const std::string cursor = Member(answer.body, "next_cursor");
+      if (cursor.empty()) break;
+      query = "?limit=3&cursor=" + cursor;
+    }
+    EXPECT_EQ(all, std::string_view(order) == "oldest_first" ? "t2 t3 t4 t5 t6 t7 t8 t9 t10 "
+                                                             : "t10 t9 t8 t7 t6 t5 t4 t3 t2 ");
+  }
+}
+
+TEST_F(ApiServerTest, RefusesStatementsThatMakeNoSense) {
+  HttpClient client(server_->port());
+  const std::string path = "/v1/ledgers/main/accounts/alice/postings";
+  const std::string cursor = Member(client.Call("GET", path + "?limit=1").body, "next_cursor");
+  ASSERT_FALSE(cursor.empty());
+  for (const std::string& query :
+       {std::string("?from=yesterday"), std::string("?until=1969-01-01T00:00:00Z"), std::string("?order=up"),
+        std::string("?limit=0"), std::string("?limit=1001"), std::string("?cursor=abc"),
+        "?cursor=" + cursor.substr(1), "?cursor=" + cursor + "&order=newest_first",
+        "?cursor=" + cursor + "&from=2026-01-01T00:00:00Z"}) {
+    ExpectProblem(client.Call("GET", path + query), 400, "invalid_field");
+  }
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/accounts/bob/postings?cursor=" + cursor), 400,
+                "invalid_field");
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/accounts/bob/postings"), 404, "account_not_found");
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/accounts/-!-/postings"), 404, "account_not_found");
+  EXPECT_EQ(
+      client.Call("GET", path + "?limit=1&cursor=" + cursor, "", "Authorization: Bearer reader\r\n").status,
+      200);
+  ExpectProblem(client.Call("GET", "/v1/ledgers/main/events", "", "Authorization: Bearer reader\r\n"), 403,
+                "forbidden");
+}
+
+TEST_F(ApiServerTest, EventsGoOnFromTheirCursor) {
+  HttpClient client(server_->port());
+  const std::string path = "/v1/ledgers/main/events";
+  service_.Commit(3);
+  HttpAnswer first = client.Call("GET", path + "?limit=2");
+  EXPECT_EQ(first.status, 200);
+  EXPECT_THAT(first.body, testing::StartsWith(
+                              R"({"data":[{"id":"1-1-0","type":"transaction.committed","shard":1,)"
+                              R"("committed_at":"2026-01-01T00:00:00.000000Z","transaction":{"id":"e1",)"));
+  EXPECT_THAT(first.body, HasSubstr(R"("has_more":true)"));
+  HttpAnswer second = client.Call("GET", path + "?cursor=" + Member(first.body, "next_cursor"));
+  EXPECT_THAT(second.body, testing::StartsWith(R"({"data":[{"id":"1-1-2")"));
+  std::string end = Member(second.body, "next_cursor");
+  HttpAnswer nothing = client.Call("GET", path + "?cursor=" + end);
+  EXPECT_EQ(nothing.body, R"({"data":[],"has_more":false,"next_cursor":")" + end + R"("})");
+  EXPECT_EQ(client.Call("GET", path + "?start=newest").body, nothing.body);
+  // A wait ends with the first event.
+  client.Send(HttpClient::Request("GET", path + "?wait=30&cursor=" + end));
+  service_.Commit(1);
+  EXPECT_THAT(client.Read().body, testing::StartsWith(R"({"data":[{"id":"1-1-3")"));
+  for (const std::string& query :
+       {std::string("?start=middle"), std::string("?wait=31"), std::string("?wait=x"),
+        std::string("?cursor=x"), "?start=oldest&cursor=" + end}) {
+    ExpectProblem(client.Call("GET", path + query), 400, "invalid_field");
+  }
+  const std::string old = EncodeEventsCursor({"main", {{LogIndex{1}, 0}, {LogIndex{0}, 0}}});
+  ExpectProblem(client.Call("GET", path + "?cursor=" + old), 410, "cursor_expired");
+  ExpectProblem(client.Call("GET", path + "?cursor=" + old, "", "Accept: text/event-stream\r\n"), 410,
+                "cursor_expired");
+  const std::string few = EncodeEventsCursor({"main", {{LogIndex{1}, 0}}});
+  ExpectProblem(client.Call("GET", path + "?cursor=" + few), 400, "invalid_field");
+}
+
+TEST_F(ApiServerTest, EventsStreamAndAreResumed) {
+  const std::string path = "/v1/ledgers/main/events";
+  const std::string accept = "Accept: text/html, text/event-stream;q=0.9\r\n";
+  service_.Commit(2);
+  std::string last_id;
+  {
+    HttpClient client(server_->port());
+    HttpAnswer head = client.Call("GET", path, "", accept);
+    EXPECT_EQ(head.status, 200);
+    EXPECT_EQ(head.headers["content-type"], "text/event-stream");
+    EXPECT_EQ(head.headers["transfer-encoding"], "chunked");
+    const std::string first = client.ReadChunk();
+    EXPECT_THAT(first,
+                testing::MatchesRegex("retry: 1000\n\nid: [A-Za-z0-9_=-]+\nevent: transaction.committed\n"
+                                      "data: .*\"e1\".*\n\nid: .*\"e2\".*\n\n"));
+    service_.Commit(1);
+    const std::string second = client.ReadChunk();
+    EXPECT_THAT(second, HasSubstr("\"e3\""));
+    last_id = second.substr(4, second.find('\n') - 4);
+  }
+  service_.Commit(1);
+  HttpClient again(server_->port());
+  again.Call("GET", path, "", absl::StrCat(accept, "Last-Event-ID: ", last_id, "\r\n"));
+  const std::string resumed = again.ReadChunk();
+  EXPECT_THAT(resumed, HasSubstr("\"e4\""));
+  EXPECT_THAT(resumed, testing::Not(HasSubstr("\"e3\"")));
+  // A drain ends the stream, and with it the body.
+  std::thread drain([this] { EXPECT_TRUE(server_->Drain(absl::Seconds(5)).ok()); });
+  EXPECT_EQ(again.ReadChunk(), "");
+  EXPECT_TRUE(again.AtEnd());
+  drain.join();
+}
+
+TEST_F(ApiServerTest, StreamsOfEventsAreBounded) {
+  const std::string request =
+      HttpClient::Request("GET", "/v1/ledgers/main/events", "", "Accept: text/event-stream\r\n");
+  std::vector<std::unique_ptr<HttpClient>> clients;
+  for (size_t i = 0; i < limits::kEventStreamsMax; ++i) {
+    clients.push_back(std::make_unique<HttpClient>(server_->port()));
+    clients.back()->Send(request);
+    ASSERT_EQ(clients.back()->Read().status, 200);
+  }
+  HttpClient late(server_->port());
+  ExpectProblem(late.Call("GET", "/v1/ledgers/main/events", "", "Accept: text/event-stream\r\n"), 429,
+                "overloaded");
+  EXPECT_EQ(late.Call("GET", "/v1/ledgers/main/events").status, 200) << "pages are not bounded by it";
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 usage: cluster_test.py [Class.test...], as unittest
 """
 import csv
+import itertools
 import os
 import threading
 import time
@@ -52,6 +53,74 @@ class Commits(unittest.TestCase):
             cluster.wait_ready()
             for name in cluster.names:
                 self.assertEqual(cluster.balance(name, "alice"), 200)
+
+
+class Feeds(unittest.TestCase):
+    def pages(self, cluster, path, **query):
+        """All pages, each read in another data centre."""
+        names = itertools.cycle(cluster.names)
+        cursor, data = "", []
+        while True:
+            rest = f"&cursor={cursor}" if cursor else "".join(f"&{k}={v}" for k, v in query.items())
+            status, page = cluster.call(next(names), "GET", f"{path}?limit=70{rest}")
+            self.assertEqual(status, 200, page)
+            data += page["data"]
+            cursor = page["next_cursor"]
+            if not page["has_more"]:
+                return data
+
+    def test_statements_and_events_are_whole_after_all_were_killed_at_once(self):
+        with Cluster() as cluster:
+            cluster.start()
+            cluster.wait_ready()
+            cluster.open_account("bank", normal_side="debit", limit="none")
+            accounts = [f"acct-{n}" for n in range(6)]
+            for account in accounts:
+                cluster.open_account(account)
+            paid = {account: [] for account in accounts}
+            connections = {name: cluster.connect(name) for name in cluster.names}
+            for n in range(300):
+                name = cluster.names[n % 3]
+                account = accounts[n * 5 % 6 if n % 2 else 0]
+                transfer = {"id": f"f-{n}", "debit_account": "bank", "credit_account": account, "amount": str(n + 1),
+                            "code": "pay", "reference": f"r-{n}"}
+                status, body = cluster.call(name, "POST", "/v1/ledgers/main/transfers", transfer, connections[name])
+                self.assertEqual(status, 201, body)
+                paid[account].append(f"f-{n}")
+                if n % 50 == 0:  # what was acknowledged is in the statement of another data centre at once
+                    other = cluster.names[(n + 1) % 3]
+                    status, page = cluster.call(
+                        other, "GET", f"/v1/ledgers/main/accounts/{account}/postings?order=newest_first&limit=1")
+                    self.assertEqual([line["transfer_id"] for line in page["data"]], [f"f-{n}"], page)
+            for connection in connections.values():
+                connection.close()
+            for name in cluster.names:
+                cluster.kill(name)
+            cluster.start()
+            cluster.wait_ready()
+            for account in accounts:
+                lines = self.pages(cluster, f"/v1/ledgers/main/accounts/{account}/postings")
+                self.assertEqual([line["transfer_id"] for line in lines], paid[account])
+                backwards = self.pages(cluster, f"/v1/ledgers/main/accounts/{account}/postings", order="newest_first")
+                self.assertEqual(backwards[::-1], lines)
+                balance = 0
+                for line in lines:
+                    balance += int(line["amount"])
+                    self.assertEqual((line["side"], line["balance"], line["counterpart"]), ("credit", str(balance), "bank"))
+                    self.assertEqual((line["code"], line["reference"]), ("pay", line["transfer_id"].replace("f-", "r-")))
+                self.assertEqual(balance, cluster.balance("dc2", account))
+            self.assertEqual(len(self.pages(cluster, "/v1/ledgers/main/accounts/bank/postings")), 300)
+            told = lambda: [event["transaction"]["id"] for event in self.pages(cluster, "/v1/ledgers/main/events")]
+            until(lambda: len(told()) >= 300, 20, "all events")
+            self.assertEqual(sorted(told()), sorted(f"f-{n}" for n in range(300)))
+            out = cluster.ledgerctl("account", "postings", accounts[0], "--max", "0").stdout
+            self.assertIn("f-0", out)
+            self.assertEqual(out.count("r-"), len(paid[accounts[0]]))
+            out = cluster.ledgerctl("events", "--max", "0").stdout
+            self.assertEqual(out.count("bank -> "), 300)
+            until(lambda: cluster.call("dc1", "GET", "/v1/audit/status")[1]["disk_bytes"]["write_ahead"] > 0, 20,
+                  "the disk use is told")
+            self.assertIn('paxledger_disk_bytes{table="log",part="blobs"}', cluster.call("dc1", "GET", "/metrics")[1])
 
 
 class Stops(unittest.TestCase):

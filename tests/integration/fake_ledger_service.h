@@ -141,6 +141,69 @@ class FakeService : public LedgerService {
       done(std::move(page));
     });
   }
+  /// Account "alice" has 10 lines, committed at 1000, 2000, …
+  void ReadStatement(StatementRequest request, ReadMode, LogTime, Deadline,
+                     absl::AnyInvocable<void(absl::StatusOr<StatementPage>)> done) override {
+    Post([request, done = std::move(done)]() mutable {
+      if (request.account.id != "alice") return done(absl::NotFoundError("none"));
+      StatementPage page;
+      page.spec.asset = "USD/2";
+      page.closed_until = LogTime{1'767'225'600'000'000};
+      for (int i = 1; i <= 10; ++i) {
+        int n = request.order == LineOrder::kOldestFirst ? i : 11 - i;
+        StatementLine line;
+        line.line.key = {LogTime{n * 1000}, absl::StrCat("t", n), 0};
+        line.line.amount = 5;
+        line.line.side = Side::kCredit;
+        line.line.credits_after = static_cast<Amount>(5 * n);
+        line.transfer_id = line.line.key.transaction;
+        line.counterpart = "bob";
+        const LineKey& key = line.line.key;
+        if (key.committed_at < request.from || key.committed_at > request.until) continue;
+        bool newest_first = request.order == LineOrder::kNewestFirst;
+        if (request.after.has_value() && (newest_first ? key >= *request.after : key <= *request.after))
+          continue;
+        if (page.lines.size() == request.limit) {
+          page.has_more = true;
+          break;
+        }
+        page.lines.push_back(std::move(line));
+      }
+      done(std::move(page));
+    });
+  }
+  /// Shard 1 commits "e1", "e2", … as `Commit` is called; what lies before batch 1 is gone.
+  void Commit(size_t n) {
+    std::lock_guard lock(mutex_);
+    committed_ += n;
+  }
+  void ReadEvents(EventsRequest request, absl::AnyInvocable<void(absl::StatusOr<EventsPage>)> done) override {
+    Post([this, request, done = std::move(done)]() mutable {
+      std::unique_lock lock(mutex_);
+      EventsPage page;
+      page.from = {{LogIndex{1}, 0}, {LogIndex{1}, 0}};
+      if (request.start == EventsRequest::Start::kNewest)
+        page.from[1].item = static_cast<uint32_t>(committed_);
+      if (request.start == EventsRequest::Start::kPositions) page.from = request.from;
+      if (page.from[1].batch.value == 0) {
+        lock.unlock();
+        return done(absl::OutOfRangeError("trimmed"));
+      }
+      page.next = page.from;
+      while (page.next[1].item < committed_ && page.events.size() < request.limit) {
+        CommittedEvent event;
+        event.shard = ShardId{1};
+        event.at = page.next[1];
+        std::string id = absl::StrCat("e", ++page.next[1].item);
+        event.transaction = {request.ledger, id, {TransferOf(id, "a")}};
+        event.committed_at = LogTime{1'767'225'600'000'000};
+        page.events.push_back(std::move(event));
+      }
+      page.has_more = page.next[1].item < committed_;
+      lock.unlock();
+      done(std::move(page));
+    });
+  }
   void Report(std::vector<LogIndex> indexes, absl::AnyInvocable<void(NodeReport)> done) override {
     Post([indexes, done = std::move(done)]() mutable {
       NodeReport report;
@@ -207,6 +270,7 @@ class FakeService : public LedgerService {
   std::deque<absl::AnyInvocable<void()>> work_;
   std::vector<Transaction> executed_;
   size_t calls_ = 0;
+  size_t committed_ = 0;
   bool held_ = false;
   bool stop_ = false;
   std::atomic<TransactionState> state_{TransactionState::kCommitted};

@@ -55,6 +55,7 @@ class HttpClient {
       answer.headers[absl::AsciiStrToLower(line.substr(0, colon))] = line.substr(colon + 2);
     }
     size_t length = 0;
+    if (answer.headers.contains("transfer-encoding")) return answer;  // its chunks are read by ReadChunk
     if (answer.status >= 200 && !head_only_) length = std::stoul(answer.headers["content-length"]);
     while (in_.size() < length) {
       if (!Fill()) return {};
@@ -62,6 +63,22 @@ class HttpClient {
     answer.body = in_.substr(0, length);
     in_.erase(0, length);
     return answer;
+  }
+
+  /// The next chunk of a chunked body; empty: the last one, or the end of the connection.
+  std::string ReadChunk() {
+    size_t end = 0;
+    while ((end = in_.find("\r\n")) == std::string::npos) {
+      if (!Fill()) return "";
+    }
+    const size_t length = std::stoul(in_.substr(0, end), nullptr, 16);
+    in_.erase(0, end + 2);
+    while (in_.size() < length + 2) {
+      if (!Fill()) return "";
+    }
+    std::string chunk = in_.substr(0, length);
+    in_.erase(0, length + 2);
+    return chunk;
   }
 
   HttpAnswer Call(std::string_view method, std::string_view target, std::string_view body = "",

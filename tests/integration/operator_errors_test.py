@@ -109,8 +109,8 @@ class Starts(unittest.TestCase):
         self.assertEqual(self.cluster.stop("dc1")[0], 0, self.cluster.log("dc1"))
         path = os.path.join(self.cluster.folder, "newer", "FORMAT")
         with open(path, "w", encoding="utf-8") as file:
-            file.write("paxledger-data 2\n")
-        self.ends(DATA, "has format 2; this program knows formats up to 1")
+            file.write("paxledger-data 99\n")
+        self.ends(DATA, "has format 99; this program knows formats up to 2")
 
     def test_genesis_of_a_newer_format(self):
         with open(self.cluster.genesis, encoding="utf-8") as file:

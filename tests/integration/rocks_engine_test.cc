@@ -245,10 +245,10 @@ TEST_F(RocksEngineTest, ASecondOwnerOfTheDirectoryIsRefused) {
 TEST_F(RocksEngineTest, ANewerOrDamagedFormatIsRefused) {
   ASSERT_TRUE(TryOpen().ok());
   engine_.reset();
-  std::ofstream(Directory() + "/FORMAT") << "paxledger-data 2\n";
+  std::ofstream(Directory() + "/FORMAT") << "paxledger-data 99\n";
   absl::Status newer = TryOpen();
   EXPECT_EQ(newer.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(newer.message()), testing::HasSubstr("format 2"));
+  EXPECT_THAT(std::string(newer.message()), testing::HasSubstr("format 99"));
   std::ofstream(Directory() + "/FORMAT") << "nonsense";
   EXPECT_EQ(TryOpen().code(), absl::StatusCode::kDataLoss);
   fs::remove(Directory() + "/FORMAT");
@@ -496,6 +496,25 @@ TEST_F(RocksEngineTest, AKilledProcessLosesNothingThatWasConfirmedAsSynced) {
     EXPECT_GT(count, 0);
     engine_.reset();
   }
+}
+
+TEST_F(RocksEngineTest, LongValuesOfTheLogGoToBlobFilesAndTheDiskUseSaysSo) {
+  ASSERT_TRUE(TryOpen(size_t{12} << 20).ok());
+  std::string value;
+  for (int i = 0; i < 20'000; ++i) absl::StrAppend(&value, i * 7919 % 100'003);
+  // More than the memtables hold, so that some are flushed.
+  for (int i = 0; i < 200; ++i) PutSynced(Table::kLog, absl::StrCat("k", 1000 + i), absl::StrCat(i, value));
+  PutSynced(Table::kMeta, "chosen", "200");
+  engine_.reset();
+  ASSERT_TRUE(TryOpen(size_t{12} << 20).ok());
+  DiskUse use = engine_->disk_use();
+  EXPECT_GT(use.tables[static_cast<size_t>(Table::kLog)].blobs, value.size());
+  EXPECT_LT(use.tables[static_cast<size_t>(Table::kLog)].rows, value.size());
+  EXPECT_LT(use.tables[static_cast<size_t>(Table::kLog)].blobs, 200 * value.size()) << "they are compressed";
+  EXPECT_EQ(use.tables[static_cast<size_t>(Table::kState)].rows, 0u);
+  EXPECT_GE(use.total(), use.tables[static_cast<size_t>(Table::kLog)].blobs);
+  for (int i = 0; i < 200; ++i)
+    EXPECT_EQ(Read(Table::kLog, absl::StrCat("k", 1000 + i)), absl::StrCat(i, value));
 }
 
 }  // namespace

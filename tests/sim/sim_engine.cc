@@ -351,6 +351,15 @@ std::unique_ptr<EngineCursor> SimEngine::Scan(Table table, std::string_view begi
   return std::make_unique<SimCursor>(disk_, table, begin, end);
 }
 
+DiskUse SimEngine::disk_use() const {
+  DiskUse use;
+  for (size_t i = 0; i < use.tables.size(); ++i) {
+    for (const auto& [key, value] : disk_.rows(static_cast<Table>(i)))
+      use.tables[i].rows += key.size() + value.size();
+  }
+  return use;
+}
+
 void SimEngine::Crash(Random& random) {
   crashed_ = true;
   disk_.Crash(random);

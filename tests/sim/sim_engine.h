@@ -116,6 +116,7 @@ class SimEngine : public Engine {
   std::unique_ptr<EngineSnapshot> Snapshot() override;
   absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) override;
   std::unique_ptr<EngineCursor> Scan(Table table, std::string_view begin, std::string_view end) override;
+  DiskUse disk_use() const override;
 
   /// The process dies with a random part of what was not durable.
   void Crash(Random& random);

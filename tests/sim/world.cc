@@ -9,6 +9,7 @@
 #include "base/mark.h"
 #include "tests/sim/barrier_probe.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/feed_checker.h"
 #include "tests/sim/history.h"
 #include "tests/sim/log_checker.h"
 #include "tests/sim/sim_cluster.h"
@@ -142,6 +143,11 @@ class World {
     settled_after_us_ = now_us() - began_us;
     for (uint32_t machine = 1; machine <= cluster_.size() && failure_.empty(); ++machine) {
       if (cluster_.counts(machine)) history_.CheckFinal(machine);
+    }
+    for (uint32_t machine = 1; machine <= cluster_.size() && failure_.empty(); ++machine) {
+      if (!cluster_.counts(machine)) continue;
+      std::string complaint = CheckFeeds(cluster_, checker_.fold(), machine);
+      if (!complaint.empty()) Fail(std::move(complaint));
     }
     if (failure_.empty()) checker_.fold().CheckEnd();
     if (failure_.empty()) order_ = history_.CheckOrder(checker_.fold());

@@ -226,6 +226,7 @@ TEST(Problems, HaveTheStatusOfTheContract) {
                                                          {ApiCode::kAccountExistsWithOtherFields, 409},
                                                          {ApiCode::kIdempotencyConflict, 409},
                                                          {ApiCode::kClusterChangeRefused, 409},
+                                                         {ApiCode::kCursorExpired, 410},
                                                          {ApiCode::kPreconditionFailed, 412},
                                                          {ApiCode::kBodyTooLarge, 413},
                                                          {ApiCode::kUnsupportedMediaType, 415},

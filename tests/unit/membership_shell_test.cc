@@ -157,6 +157,48 @@ TEST(Membership, WhoLeavesAgainWithoutHavingLearntAnythingStillVotesNowhereBelow
   EXPECT_EQ(replica.Status(ShardId{1}).silent_below, left_at);
 }
 
+TEST(Membership, StatementsAndEventsMoveWithTheirShard) {
+  ClusterInChange cluster;
+  cluster.AddFour();
+  const ShardId shard{1};
+  StatementRequest statement;
+  statement.account = {"main", AccountOn(shard)};
+  EventsRequest events;
+  statement.limit = events.limit = 1000;
+  size_t lines = 0, told = 0;
+  for (const char* name : {"dc1", "dc1-b", "dc1", "dc1-b"}) {
+    SCOPED_TRACE(name);
+    ASSERT_TRUE(cluster.Wish(2, PinShard{shard, name}).ok());
+    cluster.Pay(3, 20);
+    uint32_t host = std::string(name) == "dc1" ? 1 : 4;
+    ASSERT_TRUE(cluster.RunUntil([&] {
+      return cluster.InPlace() && cluster.Settled() && cluster.RowsOf(host, shard, Table::kQueues) > 0;
+    }));
+    for (Table table : {Table::kState, Table::kQueues, Table::kTables}) {
+      EXPECT_GT(cluster.RowsOf(host, shard, table), 0u);
+      EXPECT_TRUE(cluster.RunUntil([&] { return cluster.RowsOf(5 - host, shard, table) == 0; }))
+          << "a replica that leaves takes all of its rows along";
+    }
+    // The same through every node, whether the shard is there or not, and more than before.
+    for (uint32_t via : {5 - host, host, 2u, 3u}) {
+      absl::StatusOr<StatementPage> page = cluster.ReadStatement(via, statement);
+      absl::StatusOr<EventsPage> feed = cluster.ReadEvents(via, events);
+      ASSERT_TRUE(page.ok() && feed.ok()) << page.status() << feed.status();
+      if (via == 5 - host) {
+        EXPECT_GT(page->lines.size(), lines);
+        EXPECT_GT(feed->events.size(), told);
+        lines = page->lines.size();
+        told = feed->events.size();
+      }
+      EXPECT_EQ(page->lines.size(), lines) << "via " << via;
+      EXPECT_EQ(feed->events.size(), told) << "via " << via;
+      const LedgerLine& last = page->lines.back().line;
+      EXPECT_EQ(static_cast<int64_t>(last.credits_after) - static_cast<int64_t>(last.debits_after),
+                cluster.Balance(via, statement.account.id));
+    }
+  }
+}
+
 TEST(Membership, ADeadNodeIsReplacedUnderItsName) {
   ClusterInChange cluster;
   cluster.Kill(2);

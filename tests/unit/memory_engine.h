@@ -64,6 +64,14 @@ class MemoryEngine : public Engine {
     return ScanIn(visible_, table, begin, end);
   }
 
+  DiskUse disk_use() const override {
+    DiskUse use;
+    for (size_t i = 0; i < use.tables.size(); ++i) {
+      for (const auto& [key, value] : visible_[i]) use.tables[i].rows += key.size() + value.size();
+    }
+    return use;
+  }
+
   /// Carries out the oldest request and reports it; false: there is none.
   bool Pump() {
     if (pending_.empty()) return false;

@@ -183,6 +183,59 @@ TEST(NodeMessages, SeveralStandInOneFrameInOrder) {
   for (uint64_t i = 0; i < 5; ++i) EXPECT_EQ(std::get<EndWatch>((*messages)[i]).watch, i);
 }
 
+TEST(NodeMessages, GiveBackStatementsAndOutboxes) {
+  StatementQuestion whole =
+      Asked(StatementQuestion{{{"main", "alice"}, {}, {}, {}, {}, 7}, ReadMode::kLocal, LogTime{3}});
+  EXPECT_EQ(whole.request.account, (LedgerKey{"main", "alice"}));
+  EXPECT_FALSE(whole.request.after.has_value());
+  EXPECT_EQ(whole.request.limit, 7u);
+  EXPECT_EQ(whole.mode, ReadMode::kLocal);
+  EXPECT_EQ(whole.after, LogTime{3});
+  LineKey key{LogTime{5}, "pay-1", 999};
+  StatementRequest request{{"main", "alice"},       LogTime{1}, LogTime{INT64_MAX},
+                           LineOrder::kNewestFirst, key,        1000};
+  StatementQuestion rest = Asked(StatementQuestion{request, ReadMode::kStrong, LogTime{}});
+  EXPECT_EQ(rest.request.from, LogTime{1});
+  EXPECT_GT(rest.request.until, LogTime{1'800'000'000'000'000});
+  EXPECT_EQ(rest.request.order, LineOrder::kNewestFirst);
+  EXPECT_EQ(rest.request.after, key);
+
+  StatementLine line{
+      {key, Side::kCredit, 5, 6, (Amount{1} << 100), {}, 0}, "pay-1~999", "bob", 77, "code", ""};
+  StatementPage page = Answered(StatementPage{SomeAccount().spec, {line}, true, LogTime{9}, 4});
+  EXPECT_EQ(page.spec, SomeAccount().spec);
+  ASSERT_EQ(page.lines.size(), 1u);
+  EXPECT_EQ(page.lines[0].line.key, key);
+  EXPECT_EQ(page.lines[0].line.side, Side::kCredit);
+  EXPECT_TRUE(page.lines[0].line.amount == 5 && page.lines[0].line.debits_after == 6);
+  EXPECT_TRUE(page.lines[0].line.credits_after == Amount{1} << 100);
+  EXPECT_EQ(page.lines[0].transfer_id, "pay-1~999");
+  EXPECT_EQ(page.lines[0].counterpart, "bob");
+  EXPECT_EQ(page.lines[0].effective_at_us, 77);
+  EXPECT_EQ(page.lines[0].code, "code");
+  EXPECT_TRUE(page.has_more);
+  EXPECT_EQ(page.closed_until, LogTime{9});
+
+  OutboxQuestion outbox =
+      Asked(OutboxQuestion{ShardId{3}, "main", EventsRequest::Start::kNewest, {LogIndex{8}, 2}, 64});
+  EXPECT_EQ(outbox.shard, ShardId{3});
+  EXPECT_EQ(outbox.start, EventsRequest::Start::kNewest);
+  EXPECT_EQ(outbox.from, (QueuePosition{LogIndex{8}, 2}));
+  EXPECT_EQ(outbox.limit, 64u);
+  CommittedEvent event{{}, {LogIndex{8}, 3}, LogTime{55}, SomeTransaction(), {}};
+  OutboxPage told = Answered(OutboxPage{{event}, {LogIndex{8}, 2}, {LogIndex{8}, 4}, true});
+  ASSERT_EQ(told.events.size(), 1u);
+  EXPECT_EQ(told.events[0].at, event.at);
+  EXPECT_EQ(told.events[0].committed_at, LogTime{55});
+  EXPECT_EQ(told.events[0].transaction, SomeTransaction());
+  EXPECT_EQ(told.from, (QueuePosition{LogIndex{8}, 2}));
+  EXPECT_EQ(told.next, (QueuePosition{LogIndex{8}, 4}));
+  EXPECT_TRUE(told.has_more);
+  std::string frame;
+  AppendNodeMessage(Answer{6, AnswerBody(OutboxPage{{}, {LogIndex{8}, 2}, {LogIndex{8}, 2}, true})}, &frame);
+  EXPECT_FALSE(DecodeNodeMessages(frame).ok()) << "who asks again would ask for ever";
+}
+
 TEST(NodeMessages, WhatBreaksABoundIsRefused) {
   auto refused = [](auto change) {
     std::string frame;

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "base/bytes.h"
 #include "txn/placement.h"
 
 namespace paxledger {
@@ -234,6 +235,34 @@ absl::StatusOr<AccountPage> ShellCluster::List(uint32_t via, std::string prefix,
                          [&](absl::StatusOr<AccountPage> r) { result = std::move(r); });
   Check(RunUntil([&] { return result.has_value(); }), "every call is answered");
   return *std::move(result);
+}
+
+absl::StatusOr<StatementPage> ShellCluster::ReadStatement(uint32_t via, StatementRequest request,
+                                                          ReadMode mode) {
+  std::optional<absl::StatusOr<StatementPage>> result;
+  node(via).ReadStatement(std::move(request), mode, LogTime{}, In(via, absl::Seconds(5)),
+                          [&](absl::StatusOr<StatementPage> r) { result = std::move(r); });
+  Check(RunUntil([&] { return result.has_value(); }), "every statement is answered");
+  return *std::move(result);
+}
+
+absl::StatusOr<EventsPage> ShellCluster::ReadEvents(uint32_t via, EventsRequest request,
+                                                    absl::Duration wait) {
+  std::optional<absl::StatusOr<EventsPage>> result;
+  request.ledger = "main";
+  request.wait = In(via, wait);
+  node(via).ReadEvents(std::move(request), [&](absl::StatusOr<EventsPage> r) { result = std::move(r); });
+  Check(RunUntil([&] { return result.has_value(); }), "every wait for events ends");
+  return *std::move(result);
+}
+
+size_t ShellCluster::RowsOf(uint32_t id, ShardId shard, Table table) {
+  std::string begin, end;
+  AppendBigEndian32(&begin, shard.value);
+  AppendBigEndian32(&end, shard.value + 1);
+  size_t count = 0;
+  for (auto rows = machines_[id].engine->Scan(table, begin, end); rows->valid(); rows->Next()) ++count;
+  return count;
 }
 
 size_t ShellCluster::InDoubt() {

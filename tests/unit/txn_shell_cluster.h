@@ -86,6 +86,13 @@ class ShellCluster {
   int64_t Balance(uint32_t via, std::string id);
   absl::StatusOr<TransferRead> ReadTransaction(uint32_t via, std::string id, std::string token = "");
   absl::StatusOr<AccountPage> List(uint32_t via, std::string prefix, size_t limit = 100);
+  absl::StatusOr<StatementPage> ReadStatement(uint32_t via, StatementRequest request,
+                                              ReadMode mode = ReadMode::kStrong);
+  /// Of ledger main.
+  absl::StatusOr<EventsPage> ReadEvents(uint32_t via, EventsRequest request,
+                                        absl::Duration wait = absl::ZeroDuration());
+  /// How many rows the disk of a living node has of a shard.
+  size_t RowsOf(uint32_t id, ShardId shard, Table table);
   /// Reservations in doubt over all shards of all living nodes.
   size_t InDoubt();
   /// Nothing is in doubt, and all living nodes have equal digests.
