@@ -50,36 +50,9 @@ void AppendPlainMember(std::string* out, std::string_view name, std::string_view
   out->append(",\"").append(name).append("\":\"").append(value).append("\"");
 }
 
-void AppendAmountMember(std::string* out, std::string_view name, Amount amount) {
-  out->append(",\"").append(name).append("\":\"");
-  AppendAmount(out, amount);
-  out->push_back('"');
-}
-
 void AppendSignedMember(std::string* out, std::string_view name, const SignedAmount& amount) {
   out->append(",\"").append(name).append("\":\"");
   amount.AppendTo(out);
-  out->push_back('"');
-}
-
-/// `,"name":"text"`, or null where there is none.
-void AppendTextMember(std::string* out, std::string_view name, std::string_view text) {
-  out->append(",\"").append(name).append("\":");
-  if (text.empty()) {
-    out->append("null");
-  } else {
-    AppendJsonString(out, text);
-  }
-}
-
-void AppendTimeMember(std::string* out, std::string_view name, int64_t micros) {
-  out->append(",\"").append(name).append("\":");
-  if (micros == 0) {
-    out->append("null");
-    return;
-  }
-  out->push_back('"');
-  AppendTime(out, micros);
   out->push_back('"');
 }
 
@@ -105,6 +78,32 @@ void AppendOutcome(std::string* out, std::string_view transaction_id, const Tran
 }
 
 }  // namespace
+
+void AppendTextMember(std::string* out, std::string_view name, std::string_view text) {
+  out->append(",\"").append(name).append("\":");
+  if (text.empty()) {
+    out->append("null");
+  } else {
+    AppendJsonString(out, text);
+  }
+}
+
+void AppendTimeMember(std::string* out, std::string_view name, int64_t micros) {
+  out->append(",\"").append(name).append("\":");
+  if (micros == 0) {
+    out->append("null");
+    return;
+  }
+  out->push_back('"');
+  AppendTime(out, micros);
+  out->push_back('"');
+}
+
+void AppendAmountMember(std::string* out, std::string_view name, Amount amount) {
+  out->append(",\"").append(name).append("\":\"");
+  AppendAmount(out, amount);
+  out->push_back('"');
+}
 
 void AppendBalances(std::string* out, const Account& account) {
   const Totals& totals = account.totals;

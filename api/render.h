@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,13 @@
 #include "txn/ledger_service.h"
 
 namespace paxledger {
+
+/// `,"name":"text"`, or null where there is none.
+void AppendTextMember(std::string* out, std::string_view name, std::string_view text);
+/// `,"name":"2026-01-31T12:00:00.000000Z"`, or null at 0.
+void AppendTimeMember(std::string* out, std::string_view name, int64_t micros);
+/// `,"name":"250"`: amounts are strings.
+void AppendAmountMember(std::string* out, std::string_view name, Amount amount);
 
 /// `{"id":…}` of api.md, "Shapes".
 void AppendAccount(std::string* out, std::string_view id, const Account& account);

@@ -7,46 +7,20 @@ namespace paxledger {
 
 namespace {
 
-void AppendText(std::string* out, std::string_view name, std::string_view text) {
-  out->append(",\"").append(name).append("\":");
-  if (text.empty()) {
-    out->append("null");
-  } else {
-    AppendJsonString(out, text);
-  }
-}
-
-void AppendMoment(std::string* out, std::string_view name, int64_t micros) {
-  out->append(",\"").append(name).append("\":");
-  if (micros == 0) {
-    out->append("null");
-    return;
-  }
-  out->push_back('"');
-  AppendTime(out, micros);
-  out->push_back('"');
-}
-
-void AppendUnits(std::string* out, std::string_view name, Amount amount) {
-  out->append(",\"").append(name).append("\":\"");
-  AppendAmount(out, amount);
-  out->push_back('"');
-}
-
 void AppendLine(std::string* out, const StatementLine& line, Side normal_side) {
   const LedgerLine& posting = line.line;
   out->append("{\"transfer_id\":");
   AppendJsonString(out, line.transfer_id);
-  AppendText(out, "transaction_id", posting.key.transaction);
+  AppendTextMember(out, "transaction_id", posting.key.transaction);
   out->append(posting.side == Side::kDebit ? ",\"side\":\"debit\"" : ",\"side\":\"credit\"");
-  AppendUnits(out, "amount", posting.amount);
-  AppendText(out, "counterpart", line.counterpart);
-  AppendMoment(out, "committed_at", posting.key.committed_at.value);
-  AppendMoment(out, "effective_at", line.effective_at_us);
-  AppendText(out, "code", line.code);
-  AppendText(out, "reference", line.reference);
-  AppendUnits(out, "debits_posted", posting.debits_after);
-  AppendUnits(out, "credits_posted", posting.credits_after);
+  AppendAmountMember(out, "amount", posting.amount);
+  AppendTextMember(out, "counterpart", line.counterpart);
+  AppendTimeMember(out, "committed_at", posting.key.committed_at.value);
+  AppendTimeMember(out, "effective_at", line.effective_at_us);
+  AppendTextMember(out, "code", line.code);
+  AppendTextMember(out, "reference", line.reference);
+  AppendAmountMember(out, "debits_posted", posting.debits_after);
+  AppendAmountMember(out, "credits_posted", posting.credits_after);
   const bool credit_side = normal_side == Side::kCredit;
   SignedAmount balance(credit_side ? posting.credits_after : posting.debits_after);
   balance -= credit_side ? posting.debits_after : posting.credits_after;
@@ -63,8 +37,8 @@ HttpResponse RenderStatement(const StatementRequest& request, const StatementPag
   out.reserve(256 + 400 * page.lines.size());
   out.append("{\"account\":");
   AppendJsonString(&out, request.account.id);
-  AppendText(&out, "asset", page.spec.asset);
-  AppendMoment(&out, "closed_until", page.closed_until.value);
+  AppendTextMember(&out, "asset", page.spec.asset);
+  AppendTimeMember(&out, "closed_until", page.closed_until.value);
   out.append(",\"data\":[");
   for (size_t i = 0; i < page.lines.size(); ++i) {
     if (i > 0) out.push_back(',');
@@ -76,7 +50,7 @@ HttpResponse RenderStatement(const StatementRequest& request, const StatementPag
     next = EncodeStatementCursor(
         {request.account, request.from, request.until, request.order, page.lines.back().line.key});
   }
-  AppendText(&out, "next_cursor", next);
+  AppendTextMember(&out, "next_cursor", next);
   out.push_back('}');
   return response;
 }
@@ -90,7 +64,7 @@ void AppendEvent(std::string* out, const CommittedEvent& event) {
   AppendUint64(out, event.at.item);
   out->append("\",\"type\":\"transaction.committed\",\"shard\":");
   AppendUint64(out, event.shard.value);
-  AppendMoment(out, "committed_at", event.committed_at.value);
+  AppendTimeMember(out, "committed_at", event.committed_at.value);
   out->append(",\"transaction\":");
   TransactionResult result;
   result.state = TransactionState::kCommitted;
@@ -109,7 +83,7 @@ HttpResponse RenderEvents(const std::string& ledger, const EventsPage& page) {
     AppendEvent(&out, page.events[i]);
   }
   out.append("],\"has_more\":").append(page.has_more ? "true" : "false");
-  AppendText(&out, "next_cursor", EncodeEventsCursor({ledger, page.next}));
+  AppendTextMember(&out, "next_cursor", EncodeEventsCursor({ledger, page.next}));
   out.push_back('}');
   return response;
 }

@@ -9,7 +9,8 @@ add_library(sim_core
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_core.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_names.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_shard.cc
-  ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_txn.cc)
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/explore_txn.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/sim/path_on_abort.cc)
 target_link_libraries(sim_core PUBLIC txn_core)
 
 # Has a main of its own, which takes --rewrite.

@@ -374,6 +374,7 @@ TEST_F(ApiServerTest, RefusesWhatIsNotHttp) {
     HttpClient client(server_->port());
     client.Send(bytes);
     ExpectProblem(client.Read(), 400, "malformed_request");
+    EXPECT_TRUE(client.AtEnd()) << "nothing more can be understood of such a connection";
   }
 }
 

@@ -1,9 +1,6 @@
 #include "tests/sim/explore_core.h"
 
 #include <algorithm>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
 #include <deque>
 #include <iterator>
 #include <map>
@@ -19,6 +16,7 @@
 #include "base/limits.h"
 #include "tests/sim/core_world.h"
 #include "tests/sim/explore_names.h"
+#include "tests/sim/path_on_abort.h"
 
 namespace paxledger::sim {
 namespace {
@@ -617,23 +615,12 @@ ExploreReport CoreExplorer::Run() {
   return report_;
 }
 
-const CoreExplorer* g_explorer = nullptr;
-
-void OnAbort(int) {
-  std::fprintf(stderr, "the path to it:\n%s", g_explorer->PathToTrying().c_str());
-  std::signal(SIGABRT, SIG_DFL);
-  std::abort();
-}
-
 }  // namespace
 
 ExploreReport ExploreCore(const CoreExploreOptions& options) {
   CoreExplorer explorer(options);
-  g_explorer = &explorer;
-  auto before = std::signal(SIGABRT, OnAbort);
-  ExploreReport report = explorer.Run();
-  std::signal(SIGABRT, before);
-  return report;
+  PathOnAbort path([&explorer] { return explorer.PathToTrying(); });
+  return explorer.Run();
 }
 
 }  // namespace paxledger::sim

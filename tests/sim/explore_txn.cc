@@ -1,9 +1,6 @@
 #include "tests/sim/explore_txn.h"
 
 #include <algorithm>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,6 +14,7 @@
 #include "base/check.h"
 #include "tests/sim/explore_names.h"
 #include "tests/sim/explore_shard.h"
+#include "tests/sim/path_on_abort.h"
 #include "tests/unit/test_shard.h"
 #include "txn/tally.h"
 
@@ -585,23 +583,12 @@ ExploreReport TxnExplorer::Run() {
   return report_;
 }
 
-const TxnExplorer* g_explorer = nullptr;
-
-void OnAbort(int) {
-  std::fprintf(stderr, "the path to it:\n%s", g_explorer->PathToTrying().c_str());
-  std::signal(SIGABRT, SIG_DFL);
-  std::abort();
-}
-
 }  // namespace
 
 ExploreReport ExploreTxn(const TxnExploreOptions& options) {
   TxnExplorer explorer(options);
-  g_explorer = &explorer;
-  auto before = std::signal(SIGABRT, OnAbort);
-  ExploreReport report = explorer.Run();
-  std::signal(SIGABRT, before);
-  return report;
+  PathOnAbort path([&explorer] { return explorer.PathToTrying(); });
+  return explorer.Run();
 }
 
 }  // namespace paxledger::sim
