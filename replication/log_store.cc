@@ -32,6 +32,8 @@ std::string MembersEnd(ShardId shard) {
   return absl::StrFormat("members/%d0", shard.value);
 }  // '0' follows '/'
 
+constexpr char kLineageName[] = "lineage";
+
 std::string ChosenName(ShardId shard) { return absl::StrCat("chosen/", shard.value); }
 
 absl::Status Damaged(ShardId shard, LogIndex index, absl::string_view how) {
@@ -114,6 +116,32 @@ absl::StatusOr<uint64_t> LogStore::ReadNumber(std::string_view name) const {
     return absl::DataLossError(absl::StrCat("the row '", ToAbsl(name), "' of the meta table is damaged"));
   }
   return number;
+}
+
+void LogStore::AddLineage(const std::vector<Incarnation>& processes, EngineBatch& batch) {
+  std::string row;
+  ByteWriter writer(&row);
+  writer.Varint(processes.size());
+  for (Incarnation process : processes) writer.U64(process.value);
+  writer.U64(Checksum64(absl::StrCat(kLineageName, "=", row)));
+  batch.Add(EngineBatch::Put{Table::kMeta, kLineageName, std::move(row)});
+}
+
+absl::StatusOr<std::vector<Incarnation>> LogStore::ReadLineage() const {
+  absl::StatusOr<std::optional<std::string>> row = engine_.Get(Table::kMeta, kLineageName);
+  if (!row.ok()) return row.status();
+  std::vector<Incarnation> processes;
+  if (!row->has_value()) return processes;
+  ByteReader reader(**row);
+  uint64_t count = reader.Varint();
+  while (processes.size() < count && reader.ok()) processes.push_back(Incarnation{reader.U64()});
+  size_t body_bytes = (*row)->size() - std::min((*row)->size(), sizeof(uint64_t));
+  uint64_t checksum = reader.U64();
+  std::string covered = absl::StrCat(kLineageName, "=", (*row)->substr(0, body_bytes));
+  if (!reader.AtEnd() || checksum != Checksum64(covered)) {
+    return absl::DataLossError("the row 'lineage' of the meta table is damaged");
+  }
+  return processes;
 }
 
 absl::StatusOr<LogStore::DecodedRow> LogStore::Decode(std::string_view key, std::string_view row) {

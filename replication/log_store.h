@@ -54,6 +54,11 @@ class LogStore {
   absl::StatusOr<uint64_t> ReadNumber(std::string_view name) const;
   static void AddNumber(std::string_view name, uint64_t number, EngineBatch& batch);
 
+  /// The processes that ran from this disk, newest first; none on an empty one.
+  /// Errors: kDataLoss  the row is damaged
+  absl::StatusOr<std::vector<Incarnation>> ReadLineage() const;
+  static void AddLineage(const std::vector<Incarnation>& processes, EngineBatch& batch);
+
  private:
   struct DecodedRow {
     Record record;

@@ -16,7 +16,7 @@ absl::Status Replica::Recover(std::function<StateMachine&(ShardId)> machine,
                               absl::AnyInvocable<void()> ready) {
   return state_->Recover(std::move(machine), std::move(ready));
 }
-Incarnation Replica::incarnation() const { return state_->incarnation; }
+const Lineage& Replica::lineage() const { return state_->lineage; }
 
 absl::Status Replica::Submit(ShardId shard, MachineId machine, std::string_view bytes, Urgency urgency,
                              uint32_t attempt) {
@@ -83,8 +83,8 @@ void Replica::OnPeerUp(ReplicaId peer, Incarnation incarnation) { state_->OnPeer
 void Replica::OnPeerDown(ReplicaId peer) { state_->OnPeerDown(peer); }
 void Replica::OnRoundTrip(ReplicaId peer, int64_t took_us) { state_->OnRoundTrip(peer, took_us); }
 void Replica::OnPeerClock(ReplicaId peer, int64_t wall_us) { state_->OnPeerClock(peer, wall_us); }
-void Replica::AdmitPeer(ReplicaId peer, Incarnation incarnation, absl::AnyInvocable<void(bool)> admitted) {
-  state_->AdmitPeer(peer, incarnation, std::move(admitted));
+void Replica::AdmitPeer(ReplicaId peer, const Lineage& process, absl::AnyInvocable<void(bool)> admitted) {
+  state_->AdmitPeer(peer, process, std::move(admitted));
 }
 
 }  // namespace paxledger

@@ -20,6 +20,7 @@
 #include "replication/core/envelope.h"
 #include "replication/core/message.h"
 #include "replication/core/state_machine.h"
+#include "replication/lineage.h"
 #include "replication/net/transport.h"
 #include "replication/routing.h"
 #include "replication/store/engine.h"
@@ -77,7 +78,9 @@ class Replica : public TransportListener {
                                      absl::AnyInvocable<void()> ready);
   /// The number of this process among those of its replica, above a few random bits: so two processes that start from the
   /// same disk image differ. Valid after Recover.
-  Incarnation incarnation() const;
+  Incarnation incarnation() const { return lineage().incarnation; }
+  /// This process and those before it from this disk, for the greeting.
+  const Lineage& lineage() const;
 
   /// Hands a command to whoever can have it chosen soonest. Best effort: it may be lost, or be chosen twice, so the
   /// caller watches its state machine and submits again. `attempt` counts the caller's tries, from 0: see Router::Choose.
@@ -157,7 +160,7 @@ class Replica : public TransportListener {
   void OnPeerDown(ReplicaId peer) override;
   void OnPeerClock(ReplicaId peer, int64_t wall_us) override;
   void OnRoundTrip(ReplicaId peer, int64_t took_us) override;
-  void AdmitPeer(ReplicaId peer, Incarnation incarnation, absl::AnyInvocable<void(bool)> admitted) override;
+  void AdmitPeer(ReplicaId peer, const Lineage& process, absl::AnyInvocable<void(bool)> admitted) override;
 
  private:
   class State;

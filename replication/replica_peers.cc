@@ -60,20 +60,22 @@ void Replica::State::UpdateClockOffset() {
 
 int64_t Replica::State::ClockOffsetMicros() const { return -median_clock_offset_us_; }
 
-void Replica::State::AdmitPeer(ReplicaId peer, Incarnation peer_incarnation,
+// Rules 1 and 18: who does not descend from the process that was seen last comes from another disk than it, or is older.
+void Replica::State::AdmitPeer(ReplicaId peer, const Lineage& process,
                                absl::AnyInvocable<void(bool)> admitted) {
   auto it = admitted_.find(peer);
   uint64_t seen = it == admitted_.end() ? 0 : it->second;
-  bool same_process = seen == peer_incarnation.value;
-  bool newer = (peer_incarnation.value >> kIncarnationRandomBits) > (seen >> kIncarnationRandomBits);
-  bool older = !same_process && !newer && !Bug("consensus.emptied_disk_votes");
-  if (it == admitted_.end() || older) {
+  bool same_process = seen == process.incarnation.value;
+  bool newer = (process.incarnation.value >> kIncarnationRandomBits) > (seen >> kIncarnationRandomBits);
+  bool descends = seen == 0 || process.DescendsFrom(Incarnation{seen}) || Bug("replica.descent_unchecked");
+  bool stranger = !same_process && !(newer && descends) && !Bug("consensus.emptied_disk_votes");
+  if (it == admitted_.end() || stranger) {
     ports.executor->Post([admitted = std::move(admitted)]() mutable { admitted(false); });
     return;
   }
-  it->second = peer_incarnation.value;
+  it->second = process.incarnation.value;
   EngineBatch batch;
-  LogStore::AddNumber(absl::StrCat("peer/", peer.value), peer_incarnation.value, batch);
+  LogStore::AddNumber(absl::StrCat("peer/", peer.value), process.incarnation.value, batch);
   ports.engine->Write(std::move(batch), Durability::kSync,
                       [admitted = std::move(admitted)]() mutable { admitted(true); });
 }

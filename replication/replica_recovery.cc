@@ -19,11 +19,14 @@ absl::Status Replica::State::Recover(std::function<StateMachine&(ShardId)> machi
         "its votes "
         "cannot be trusted, and the replica may not run from it (consensus.md rule 18)");
   }
-  absl::StatusOr<uint64_t> last = store_.ReadNumber("incarnation");
-  if (!last.ok()) return last.status();
-  incarnation = Incarnation{(((*last >> kIncarnationRandomBits) + 1) << kIncarnationRandomBits) |
-                            ports.random->Below(uint64_t{1} << kIncarnationRandomBits)};
-  if (Bug("replica.incarnation_reused") && *last != 0) incarnation = Incarnation{*last};
+  absl::StatusOr<std::vector<Incarnation>> before = store_.ReadLineage();
+  if (!before.ok()) return before.status();
+  uint64_t last = before->empty() ? 0 : before->front().value;
+  lineage.incarnation = Incarnation{(((last >> kIncarnationRandomBits) + 1) << kIncarnationRandomBits) |
+                                    ports.random->Below(uint64_t{1} << kIncarnationRandomBits)};
+  if (Bug("replica.incarnation_reused") && last != 0) lineage.incarnation = Incarnation{last};
+  lineage.before = *std::move(before);
+  if (lineage.before.size() > Lineage::kBeforeMax) lineage.before.resize(Lineage::kBeforeMax);
   for (auto& [id, peer] : peers_) {
     absl::StatusOr<uint64_t> seen = store_.ReadNumber(absl::StrCat("peer/", id.value));
     if (!seen.ok()) return seen.status();
@@ -37,7 +40,9 @@ absl::Status Replica::State::Recover(std::function<StateMachine&(ShardId)> machi
     if (!status.ok()) return status;
   }
   EngineBatch batch;
-  LogStore::AddNumber("incarnation", incarnation.value, batch);
+  std::vector<Incarnation> processes{lineage.incarnation};
+  processes.insert(processes.end(), lineage.before.begin(), lineage.before.end());
+  LogStore::AddLineage(processes, batch);
   ports.engine->Write(std::move(batch), Durability::kSync, [this, ready = std::move(ready)]() mutable {
     ready_ = true;
     ready();
@@ -67,9 +72,9 @@ absl::Status Replica::State::RecoverShard(Shard& shard) {
   if (!log.ok()) return log.status();
   absl::StatusOr<uint64_t> left_at = store_.ReadNumber(LeftName(shard.id));
   if (!left_at.ok()) return left_at.status();
-  shard.log = std::make_unique<ShardLog>(
-      ShardLogOptions{shard.id, options.self, incarnation, first, options.genesis, LogIndex{*left_at}},
-      *ports.random);
+  shard.log = std::make_unique<ShardLog>(ShardLogOptions{shard.id, options.self, lineage.incarnation, first,
+                                                         options.genesis, LogIndex{*left_at}},
+                                         *ports.random);
   // Drawn, so that no late answer to a request of an earlier process counts for one of this (consensus.md rule 9).
   shard.barrier = std::make_unique<Barrier>(shard.id, ports.random->Next() >> 1);
   shard.log->RestoreChosen(log->chosen, log->owner, log->digest, std::move(log->members));

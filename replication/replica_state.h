@@ -13,6 +13,7 @@
 #include "replication/core/barrier.h"
 #include "replication/core/shard_log.h"
 #include "replication/disk_watch.h"
+#include "replication/lineage.h"
 #include "replication/log_store.h"
 #include "replication/peer_watch.h"
 #include "replication/replica.h"
@@ -67,14 +68,14 @@ class Replica::State {
   void OnPeerDown(ReplicaId peer);
   void OnPeerClock(ReplicaId peer, int64_t wall_us);
   void OnRoundTrip(ReplicaId peer, int64_t took_us);
-  void AdmitPeer(ReplicaId peer, Incarnation incarnation, absl::AnyInvocable<void(bool)> admitted);
+  void AdmitPeer(ReplicaId peer, const Lineage& process, absl::AnyInvocable<void(bool)> admitted);
 
   void Flush();
   void FlushSoon();
 
   ReplicaOptions options;
   ReplicaPorts ports;
-  Incarnation incarnation;
+  Lineage lineage;
   int64_t commit_us;  // moving average from proposal to applied, of entries proposed here
   std::function<void(ReplicaId, AppMessage)> app_handler;
   std::function<void()> peer_lost_handler;

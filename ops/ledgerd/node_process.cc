@@ -223,7 +223,7 @@ std::optional<Failure> NodeProcess::Parts::TakePorts() {
 std::optional<Failure> NodeProcess::Parts::Recover() {
   std::promise<void> started;
   absl::Status recovered = node_->Recover([this, &started] {
-    transport_->Start(node_->replica().incarnation(), node_->replica());
+    transport_->Start(node_->replica().lineage(), node_->replica());
     node_->Start();
     alarm_->Start();
     started.set_value();

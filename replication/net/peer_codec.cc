@@ -260,7 +260,9 @@ bool ReadHello(wire::Hello& from, PeerHello* to) {
   to->cluster_id = std::move(*from.mutable_cluster_id());
   to->from.value = static_cast<uint16_t>(from.from());
   to->to.value = static_cast<uint16_t>(from.to());
-  to->incarnation.value = from.incarnation();
+  if (static_cast<size_t>(from.before_size()) > Lineage::kBeforeMax) return false;
+  to->lineage.incarnation.value = from.incarnation();
+  for (uint64_t earlier : from.before()) to->lineage.before.push_back(Incarnation{earlier});
   to->process = from.process();
   to->name = std::move(*from.mutable_name());
   return true;
@@ -332,7 +334,8 @@ void FrameWriter::AddHello(const PeerHello& hello) {
   to.set_cluster_id(hello.cluster_id);
   to.set_from(hello.from.value);
   to.set_to(hello.to.value);
-  to.set_incarnation(hello.incarnation.value);
+  to.set_incarnation(hello.lineage.incarnation.value);
+  for (Incarnation earlier : hello.lineage.before) to.add_before(earlier.value);
   to.set_process(hello.process);
   to.set_name(hello.name);
   AddNested(kHelloField, to.SerializeAsString());

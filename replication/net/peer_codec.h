@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "base/strong_id.h"
 #include "replication/core/message.h"
+#include "replication/lineage.h"
 
 namespace paxledger {
 
@@ -23,7 +24,7 @@ struct PeerHello {
   ReplicaId from;    // 0: a guest that has no number
   std::string name;  // of the node that speaks
   ReplicaId to;      // 0: a guest does not know whom it reaches
-  Incarnation incarnation;
+  Lineage lineage;
   uint64_t process = 0;  // random, one per process
   friend bool operator==(const PeerHello&, const PeerHello&) = default;
 };

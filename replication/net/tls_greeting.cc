@@ -19,6 +19,7 @@ constexpr int64_t kBackoffMinMicros = 20'000;
 constexpr int64_t kBackoffMaxMicros = 1'000'000;
 constexpr size_t kUngreetedMax = 64;
 constexpr size_t kGuestsMax = 16;
+constexpr char kStranger[] = "a newer process of this node was seen, or one from another disk";
 
 std::string TlsProblem(Stream& stream, const ErrorCode& error) {
   long verdict = SSL_get_verify_result(stream.native_handle());
@@ -72,7 +73,7 @@ std::optional<PeerReject> TlsTransport::State::Judge(Connection& connection, con
                                                           peer.address.name, ", not ", hello.name)};
   }
   // Two processes with one incarnation come from a copied disk (consensus.md rule 1).
-  if (peer.incarnation == hello.incarnation && peer.process != hello.process && peer.process != 0) {
+  if (peer.incarnation == hello.lineage.incarnation && peer.process != hello.process && peer.process != 0) {
     return PeerReject{RejectCode::kOldIncarnation, "another process has this incarnation"};
   }
   return std::nullopt;
@@ -93,13 +94,13 @@ void TlsTransport::State::SendHello(const ConnectionPtr& connection, ReplicaId t
 void TlsTransport::State::Greeted(const ConnectionPtr& connection, Peer& peer, const PeerHello& hello) {
   connection->greeted = true;
   connection->heard_us = clock_.MonotonicMicros();
-  connection->incarnation = hello.incarnation;
-  if (hello.incarnation > peer.incarnation) {
+  connection->incarnation = hello.lineage.incarnation;
+  if (hello.lineage.incarnation > peer.incarnation) {
     peer.echo_us = 0;
     // What was connected to the process before this one is dead, though its end may not have been heard.
-    peer.incarnation = hello.incarnation;
+    peer.incarnation = hello.lineage.incarnation;
     for (const ConnectionPtr& other : {peer.accepted, peer.dialled}) {
-      if (other != nullptr && other->greeted && other->incarnation < hello.incarnation) {
+      if (other != nullptr && other->greeted && other->incarnation < hello.lineage.incarnation) {
         Close(*other, "a newer process greeted");
       }
     }
@@ -108,12 +109,12 @@ void TlsTransport::State::Greeted(const ConnectionPtr& connection, Peer& peer, c
   peer.logged_problem.clear();
 }
 
-asio::awaitable<bool> TlsTransport::State::Admit(Self self, ReplicaId peer, Incarnation incarnation) {
-  auto initiate = [self, peer, incarnation](auto handler) {
+asio::awaitable<bool> TlsTransport::State::Admit(Self self, ReplicaId peer, Lineage process) {
+  auto initiate = [self, peer, &process](auto handler) {
     // The answer may come inside the call, or from deep inside the listener; the greeting goes on from
     // neither.
     auto kept = std::make_shared<decltype(handler)>(std::move(handler));
-    self->listener_->AdmitPeer(peer, incarnation, [self, kept](bool admitted) {
+    self->listener_->AdmitPeer(peer, process, [self, kept](bool admitted) {
       asio::post(self->context_, [kept, admitted] { std::move (*kept)(admitted); });
     });
   };
@@ -215,11 +216,11 @@ asio::awaitable<void> TlsTransport::State::Serve(Self self, ConnectionPtr connec
 }
 
 asio::awaitable<void> TlsTransport::State::ServePeer(Self self, ConnectionPtr connection, PeerHello hello) {
-  bool admitted = co_await Admit(self, hello.from, hello.incarnation);
+  bool admitted = co_await Admit(self, hello.from, hello.lineage);
   if (self->Over(*connection)) co_return;
   auto known = self->peers_.find(hello.from);  // it may have left meanwhile
   if (!admitted || known == self->peers_.end()) {
-    PeerReject reject{RejectCode::kOldIncarnation, "a newer process of this node was seen"};
+    PeerReject reject{RejectCode::kOldIncarnation, kStranger};
     if (known == self->peers_.end()) reject = {RejectCode::kIdentity, "it is no peer any more"};
     co_await Refuse(self, connection, std::move(reject));
     co_return;
@@ -320,8 +321,8 @@ asio::awaitable<void> TlsTransport::State::Dial(Self self, PeerPtr peer, Connect
   std::optional<PeerReject> reject = self->JudgeCluster(*connection, *frame.hello);
   if (!reject.has_value()) reject = self->Judge(*connection, *frame.hello);
   if (!reject.has_value()) {
-    bool admitted = co_await Admit(self, frame.hello->from, frame.hello->incarnation);
-    if (!admitted) reject = PeerReject{RejectCode::kOldIncarnation, "a newer process of this node was seen"};
+    bool admitted = co_await Admit(self, frame.hello->from, frame.hello->lineage);
+    if (!admitted) reject = PeerReject{RejectCode::kOldIncarnation, kStranger};
   }
   if (self->Over(*connection)) co_return;
   if (reject.has_value()) {
@@ -333,8 +334,8 @@ asio::awaitable<void> TlsTransport::State::Dial(Self self, PeerPtr peer, Connect
   peer->gauge.Set(1);
   Log(LogLevel::kInfo, "transport", "peer up")
       .With("peer", peer->address.replica.value)
-      .With("incarnation", frame.hello->incarnation.value);
-  self->listener_->OnPeerUp(peer->address.replica, frame.hello->incarnation);
+      .With("incarnation", frame.hello->lineage.incarnation.value);
+  self->listener_->OnPeerUp(peer->address.replica, frame.hello->lineage.incarnation);
   co_await ReadFrames(self, connection);
 }
 

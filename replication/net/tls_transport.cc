@@ -26,7 +26,7 @@ constexpr int64_t kHeartbeatAcceptedMicros = 200'000;
 constexpr int64_t kSilenceMaxMicros = 1'000'000;
 constexpr int64_t kGuestSilenceMaxMicros = 30'000'000;
 constexpr int64_t kGreetingMaxMicros = 3'000'000;
-constexpr size_t kGreetingBytesMax = 4096;
+constexpr size_t kGreetingBytesMax = 2048 + Lineage::kBeforeMax * sizeof(uint64_t);
 constexpr size_t kGuestBytesMax = size_t{256} << 10;
 constexpr size_t kReadBufferKeptBytes = size_t{1} << 20;
 // A frame is ended here, so that its receiver need not wait for all of a long burst.
@@ -62,9 +62,9 @@ absl::Status TlsTransport::State::Listen() {
   return absl::OkStatus();
 }
 
-void TlsTransport::State::Start(Incarnation self, TransportListener& listener) {
+void TlsTransport::State::Start(Lineage self, TransportListener& listener) {
   Check(acceptor_.is_open() && listener_ == nullptr && !stopped_, "a transport listens, then starts once");
-  incarnation_ = self;
+  lineage_ = std::move(self);
   listener_ = &listener;
   asio::co_spawn(context_, AcceptLoop(shared_from_this()), asio::detached);
   asio::co_spawn(context_, TickLoop(shared_from_this()), asio::detached);
@@ -366,7 +366,9 @@ TlsTransport::TlsTransport(TlsTransportOptions options, asio::io_context& contex
 TlsTransport::~TlsTransport() { state_->Stop(); }
 absl::Status TlsTransport::Listen() { return state_->Listen(); }
 uint16_t TlsTransport::port() const { return state_->port(); }
-void TlsTransport::Start(Incarnation self, TransportListener& listener) { state_->Start(self, listener); }
+void TlsTransport::Start(Lineage self, TransportListener& listener) {
+  state_->Start(std::move(self), listener);
+}
 void TlsTransport::Stop() { state_->Stop(); }
 void TlsTransport::Send(ReplicaId to, PeerMessage message) { state_->Send(to, message); }
 void TlsTransport::SetPeers(std::vector<PeerAddress> peers) { state_->SetPeers(peers); }

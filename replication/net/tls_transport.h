@@ -64,7 +64,7 @@ class TlsTransport : public Transport {
   /// The port that was taken.
   uint16_t port() const;
   /// Accepts and dials from now on. `Listen` must have succeeded.
-  void Start(Incarnation self, TransportListener& listener);
+  void Start(Lineage self, TransportListener& listener);
   /// Closes everything; the listener is not called again.
   void Stop();
 

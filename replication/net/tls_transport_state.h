@@ -136,7 +136,7 @@ class TlsTransport::State : public std::enable_shared_from_this<TlsTransport::St
     ErrorCode error;
     return acceptor_.local_endpoint(error).port();
   }
-  void Start(Incarnation self, TransportListener& listener);
+  void Start(Lineage self, TransportListener& listener);
   void Stop();
   void SetPeers(const std::vector<PeerAddress>& peers);
   void Send(ReplicaId to, const PeerMessage& message);
@@ -157,7 +157,7 @@ class TlsTransport::State : public std::enable_shared_from_this<TlsTransport::St
   static asio::awaitable<ErrorCode> Connect(Self self, PeerPtr peer, ConnectionPtr connection);
   static asio::awaitable<std::optional<std::string_view>> ReadBody(Self self, ConnectionPtr connection);
   static asio::awaitable<void> ReadFrames(Self self, ConnectionPtr connection);
-  static asio::awaitable<bool> Admit(Self self, ReplicaId peer, Incarnation incarnation);
+  static asio::awaitable<bool> Admit(Self self, ReplicaId peer, Lineage process);
   static asio::awaitable<void> Refuse(Self self, ConnectionPtr connection, PeerReject reject);
   static asio::awaitable<void> ServePeer(Self self, ConnectionPtr connection, PeerHello hello);
   static asio::awaitable<void> ServeGuest(Self self, ConnectionPtr connection, PeerHello hello);
@@ -168,7 +168,7 @@ class TlsTransport::State : public std::enable_shared_from_this<TlsTransport::St
     return std::make_shared<Connection>(std::move(socket), *tls_, clock_.MonotonicMicros());
   }
   PeerHello HelloTo(ReplicaId peer) const {
-    return {kPeerProtocol, options_.cluster_id, options_.self, options_.name, peer, incarnation_, process_};
+    return {kPeerProtocol, options_.cluster_id, options_.self, options_.name, peer, lineage_, process_};
   }
   /// What is wrong with who says `hello`, be it a peer or a guest.
   std::optional<PeerReject> JudgeCluster(Connection& connection, const PeerHello& hello) const;
@@ -212,7 +212,7 @@ class TlsTransport::State : public std::enable_shared_from_this<TlsTransport::St
   tcp::acceptor acceptor_;
   asio::steady_timer ticker_;
   uint64_t process_;
-  Incarnation incarnation_;
+  Lineage lineage_;
   TransportListener* listener_ = nullptr;
   bool stopped_ = false;
   bool told_rejected_ = false;

@@ -7,6 +7,7 @@
 #include "absl/functional/any_invocable.h"
 #include "base/strong_id.h"
 #include "replication/core/message.h"
+#include "replication/lineage.h"
 
 namespace paxledger {
 
@@ -25,9 +26,9 @@ class TransportListener {
   /// A frame of ours and the next one of `peer` took so long together, without the time in between.
   virtual void OnRoundTrip(ReplicaId peer, int64_t took_us) = 0;
   /// A peer says hello. `admitted` is called later, on the strand: false refuses it, since it is an older process of a
-  /// replica of which a newer was seen (consensus.md rule 1). The highest incarnation seen is durable before true is said.
-  virtual void AdmitPeer(ReplicaId peer, Incarnation incarnation,
-                         absl::AnyInvocable<void(bool)> admitted) = 0;
+  /// replica of which a newer was seen, or from another disk (consensus.md rule 1). The newest that was seen is durable before
+  /// true is said.
+  virtual void AdmitPeer(ReplicaId peer, const Lineage& process, absl::AnyInvocable<void(bool)> admitted) = 0;
 };
 
 /// Where a node is found, and who it is there.

@@ -52,15 +52,17 @@ struct Listener : TransportListener {
   }
   void OnPeerClock(ReplicaId peer, int64_t wall_us) override { clocks[peer] = wall_us; }
   void OnRoundTrip(ReplicaId peer, int64_t took_us) override { round_trips[peer] = took_us; }
-  void AdmitPeer(ReplicaId peer, Incarnation incarnation, absl::AnyInvocable<void(bool)> admitted) override {
-    bool yes = incarnation >= seen[peer];
-    if (yes) seen[peer] = incarnation;
+  void AdmitPeer(ReplicaId peer, const Lineage& process, absl::AnyInvocable<void(bool)> admitted) override {
+    bool yes = process.incarnation >= seen[peer];
+    if (yes) seen[peer] = process.incarnation;
+    lineages[peer] = process;
     admitted(yes);
   }
   std::map<ReplicaId, std::vector<std::string>> received;
   std::vector<SharedBytes> values;
   std::map<ReplicaId, Incarnation> up;
   std::map<ReplicaId, Incarnation> seen;
+  std::map<ReplicaId, Lineage> lineages;
   std::map<ReplicaId, int64_t> clocks;
   std::map<ReplicaId, int64_t> round_trips;
   int frames = 0;
@@ -87,7 +89,15 @@ class TlsTransportTest : public testing::Test {
     Listener listener;
     std::unique_ptr<TlsTransport> transport;
     std::string rejected;
+    Lineage lineage;
   };
+
+  /// The longest greeting that there is.
+  static Lineage LongestLineage(uint64_t incarnation) {
+    Lineage lineage{Incarnation{incarnation}, {}};
+    for (uint64_t i = 0; i < Lineage::kBeforeMax; ++i) lineage.before.push_back(Incarnation{~i});
+    return lineage;
+  }
 
   static std::string NameOf(ReplicaId id) { return absl::StrCat("node-", id.value); }
   TlsFiles FilesOf(TestCertificates& authority, ReplicaId id, std::string_view cluster) {
@@ -119,7 +129,8 @@ class TlsTransportTest : public testing::Test {
     node.transport = std::make_unique<TlsTransport>(std::move(options), context_, clock_, metrics_);
     absl::Status listening = node.transport->Listen();
     EXPECT_TRUE(listening.ok()) << listening;
-    node.transport->Start(Incarnation{incarnation}, node.listener);
+    node.lineage = LongestLineage(incarnation);
+    node.transport->Start(node.lineage, node.listener);
     return node;
   }
   Node& StartNode(uint16_t id, uint64_t incarnation = 1) {
@@ -261,7 +272,7 @@ TEST_F(TlsTransportTest, ASilentPeerIsDownAfterASecond) {
   TlsTransport silent(Options(kTwo), frozen, clock_, metrics_);
   Listener listener;
   ASSERT_TRUE(silent.Listen().ok());
-  silent.Start(Incarnation{1}, listener);
+  silent.Start(Lineage{Incarnation{1}, {}}, listener);
   ASSERT_TRUE(RunUntil([&] {
     frozen.run_for(std::chrono::milliseconds(5));
     return one.transport->IsUp(kTwo);
@@ -316,6 +327,14 @@ TEST_F(TlsTransportTest, AnOlderIncarnationIsRefusedAndToldSo) {
   EXPECT_EQ(one.rejected, "");
 }
 
+TEST_F(TlsTransportTest, AGreetingCarriesTheWholeLineage) {
+  Node& one = StartNode(1, 5);
+  Node& two = StartNode(2, 7);
+  ASSERT_TRUE(RunUntil([&] { return one.transport->IsUp(kTwo) && two.transport->IsUp(kOne); }));
+  EXPECT_EQ(one.listener.lineages[kTwo], two.lineage);
+  EXPECT_EQ(two.listener.lineages[kOne], one.lineage);
+}
+
 TEST_F(TlsTransportTest, ASecondProcessOfOneIncarnationIsRefused) {
   Node& one = StartNode(1);
   Node& two = StartNode(2, 7);
@@ -327,7 +346,7 @@ TEST_F(TlsTransportTest, ASecondProcessOfOneIncarnationIsRefused) {
   Listener listener;
   TlsTransport copy(std::move(options), context_, clock_, metrics_);
   ASSERT_TRUE(copy.Listen().ok());
-  copy.Start(Incarnation{7}, listener);
+  copy.Start(Lineage{Incarnation{7}, {}}, listener);
   ASSERT_TRUE(RunUntil([&] { return rejected; }));
   EXPECT_TRUE(one.transport->IsUp(kTwo));
   copy.Stop();

@@ -54,8 +54,8 @@ void CoreWorld::Note(uint32_t replica, CoreOutput output) {
     if (const auto* paxos = std::get_if<PaxosMessage>(&message)) {
       Mix(paxos->mine.promised.packed ^ paxos->proposed.packed << 8 ^ uint64_t{to.value} << 56);
     }
-    flights_.push_back(
-        Flight{members_[replica - 1], to, node.life, node.core.incarnation(), std::move(message)});
+    flights_.push_back(Flight{members_[replica - 1], to, node.life, node.core.incarnation(), node.disk(),
+                              std::move(message)});
   }
 }
 
@@ -174,14 +174,16 @@ void CoreWorld::HandOver(uint32_t from, uint32_t to) {
 
 // --- messages -------------------------------------------------------------------------------------------------------
 
-// As `Replica::AdmitPeer`: a new process is heard only under a higher incarnation than the one before it had.
+// As `Replica::AdmitPeer`: a new process is heard only under a higher incarnation than the one before it had, and from its disk.
 bool CoreWorld::Admits(const Flight& flight) {
   Node& node = At(flight.to.value);
   auto [known, first] = node.greeted.try_emplace(flight.from.value);
   if (flight.from_life <= known->second.life) return true;  // an older process: it was admitted then
-  bool refused = !first && flight.incarnation <= known->second.incarnation;
+  bool other_disk = flight.disk != known->second.disk && !Bug("replica.descent_unchecked");
+  bool refused = !first && (flight.incarnation <= known->second.incarnation || other_disk);
   if (refused && !Bug("consensus.emptied_disk_votes")) return false;
-  known->second = Greeted{flight.from_life, std::max(known->second.incarnation, flight.incarnation)};
+  known->second =
+      Greeted{flight.from_life, std::max(known->second.incarnation, flight.incarnation), flight.disk};
   return true;
 }
 
@@ -201,7 +203,7 @@ void CoreWorld::Receive(uint32_t replica, const Flight& flight) {
     return;
   }
   if (!node.core.up()) return Lose(flight);
-  Flight back{flight.to, flight.from, node.life, node.core.incarnation(), {}};
+  Flight back{flight.to, flight.from, node.life, node.core.incarnation(), node.disk(), {}};
   if (sender_runs && !Admits(back)) {
     Lose(flight);
     return LeaveForGood(replica);

@@ -20,6 +20,7 @@ struct Flight {
   ReplicaId to;
   uint64_t from_life = 0;   // messages outlive their sender
   Incarnation incarnation;  // of that life
+  uint64_t disk = 0;        // that it runs from: another number after it was emptied
   PeerMessage message;
 };
 
@@ -89,6 +90,7 @@ class CoreWorld {
   struct Greeted {  // the newest process of a replica that a peer heard
     uint64_t life = 0;
     Incarnation incarnation;
+    uint64_t disk = 0;
   };
   struct Node {
     std::unique_ptr<Random> random;
@@ -99,6 +101,7 @@ class CoreWorld {
     std::map<uint32_t, Greeted> greeted;   // by replica; on its disk
     bool wiped = false;
     bool gone = false;
+    uint64_t disk() const { return wiped ? 1 : 0; }
   };
   /// Who holds a command: a life of a replica, or nobody any more.
   struct CommandFact {

@@ -287,7 +287,7 @@ void CoreExplorer::LearnValues(const CoreOutput& out) {
 std::vector<uint32_t> CoreExplorer::AddMessages(uint32_t replica, CoreOutput& out) {
   std::vector<uint32_t> ids;
   for (auto& [to, message] : out.sends) {
-    Flight flight{members_[replica - 1], to, 0, Incarnation{}, std::move(message)};
+    Flight flight{members_[replica - 1], to, 0, Incarnation{}, 0, std::move(message)};
     StateHash hash = HashState(names_, 0, [&](NamedState& writer) { WriteFlight(flight, writer); });
     std::optional<uint32_t> known = messages_.Find(hash);
     ids.push_back(known.has_value() ? *known : messages_.Add(hash, std::move(flight)));
@@ -553,7 +553,7 @@ void CoreExplorer::Settle(std::vector<Local>& locals, CoreFacts& facts, uint32_t
     }
     for (auto& [to, message] : out.sends) {
       if (to.value < among.first || to.value > among.second) continue;
-      flights.push_back(Flight{members_[at - 1], to, 0, Incarnation{}, std::move(message)});
+      flights.push_back(Flight{members_[at - 1], to, 0, Incarnation{}, 0, std::move(message)});
     }
   };
   take(replica, [&](Local& local, CoreOutput& out) { local.core.Step(event, MomentOf(local), out); });

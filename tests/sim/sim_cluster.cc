@@ -95,7 +95,7 @@ void SimCluster::Boot(uint32_t number) {
                                           absl::StrCat("dc", plan_.DataCentreOf(number)), random_.Next());
   absl::Status recovered = process->node->Recover([this, process, number] {
     process->ready = true;
-    process->transport.Listen(process->node->replica(), process->node->replica().incarnation());
+    process->transport.Listen(process->node->replica(), process->node->replica().lineage());
     process->node->Start();
     scheduler_.Note(EventKind::kFault, number, 0, "serves");
   });

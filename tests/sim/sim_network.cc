@@ -244,18 +244,18 @@ void SimNetwork::Greet(uint32_t a, uint32_t b) {
   });
 }
 
-Incarnation SimNetwork::Greeting(const SimTransport& from, const SimTransport& to) {
+Lineage SimNetwork::Greeting(const SimTransport& from, const SimTransport& to) {
   PeerHello hello;
   hello.cluster_id = "simulated";
   hello.from = from.id();
   hello.to = to.id();
-  hello.incarnation = from.incarnation_;
-  hello.process = from.incarnation_.value;
+  hello.lineage = from.lineage_;
+  hello.process = from.lineage_.incarnation.value;
   writer_.AddHello(hello);
   Frame frame = Encode({}, from.clock_.WallMicros());
   Decode(frame.bytes);
   Check(frame_.hello == hello, "a greeting is read as it was written");
-  return frame_.hello->incarnation;
+  return frame_.hello->lineage;
 }
 
 void SimNetwork::GreetingDone(Hello& hello) {
@@ -281,8 +281,8 @@ void SimNetwork::GreetingDone(Hello& hello) {
   connection.up[0] = connection.up[1] = true;
   scheduler_.Note(EventKind::kConnection, a, b, "connected");
   on_connected(a, b);
-  first->strand_.Take([=] { first->listener_->OnPeerUp(second->id(), second->incarnation_); });
-  second->strand_.Take([=] { second->listener_->OnPeerUp(first->id(), first->incarnation_); });
+  first->strand_.Take([=] { first->listener_->OnPeerUp(second->id(), second->lineage_.incarnation); });
+  second->strand_.Take([=] { second->listener_->OnPeerUp(first->id(), first->lineage_.incarnation); });
 }
 
 void SimNetwork::SendFrame(uint32_t from, uint32_t to, std::vector<PeerMessage> messages, int64_t wall_us) {
@@ -365,9 +365,9 @@ void SimNetwork::Deliver(uint32_t from, uint32_t to, Frame frame) {
   });
 }
 
-void SimTransport::Listen(TransportListener& listener, Incarnation incarnation) {
+void SimTransport::Listen(TransportListener& listener, Lineage lineage) {
   listener_ = &listener;
-  incarnation_ = incarnation;
+  lineage_ = std::move(lineage);
   network_.Join(*this);
   Beat();
 }

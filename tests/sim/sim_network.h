@@ -105,8 +105,8 @@ class SimNetwork {
     bool over = false;
   };
   void GreetingDone(Hello& hello);
-  /// The incarnation that `from` names in its greeting, as `to` reads it.
-  Incarnation Greeting(const SimTransport& from, const SimTransport& to);
+  /// The process that `from` names in its greeting, as `to` reads it.
+  Lineage Greeting(const SimTransport& from, const SimTransport& to);
   /// `node` learns that its connection to `peer` is gone.
   void LoseSide(uint32_t node, uint32_t peer, uint64_t epoch);
   void GiveUpWhenSilent(uint32_t from, uint32_t to, uint64_t epoch);
@@ -138,7 +138,7 @@ class SimTransport : public Transport {
       : network_(network), strand_(strand), clock_(clock) {}
 
   /// Starts, for a listener that has recovered.
-  void Listen(TransportListener& listener, Incarnation incarnation);
+  void Listen(TransportListener& listener, Lineage lineage);
 
   void Send(ReplicaId to, PeerMessage message) override { queued_[to.value].push_back(std::move(message)); }
   void Flush() override;
@@ -155,7 +155,7 @@ class SimTransport : public Transport {
   SimExecutor& strand_;
   Clock& clock_;
   TransportListener* listener_ = nullptr;
-  Incarnation incarnation_;
+  Lineage lineage_;
   std::map<uint16_t, std::vector<PeerMessage>> queued_;
   std::optional<std::set<ReplicaId>> peers_;
   std::map<uint32_t, int64_t> sent_at_us_;  // by peer

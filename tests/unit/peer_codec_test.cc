@@ -110,8 +110,9 @@ TEST(PeerCodec, KeepsAnEmptyValueApartFromNone) {
 
 TEST(PeerCodec, GreetsAndRejects) {
   FrameWriter writer;
-  PeerHello hello{kPeerProtocol, "0123456789abcdef", ReplicaId{2},      "dc2-a",
-                  ReplicaId{3},  Incarnation{41},    0xfeedfacecafebeef};
+  Lineage lineage{Incarnation{41}, {Incarnation{40}, Incarnation{7}}};
+  PeerHello hello{kPeerProtocol, "0123456789abcdef", ReplicaId{2}, "dc2-a", ReplicaId{3},
+                  lineage,       0xfeedfacecafebeef};
   PeerReject reject{RejectCode::kOldIncarnation, "older incarnation"};
   writer.AddHello(hello);
   writer.AddReject(reject);
@@ -125,6 +126,21 @@ TEST(PeerCodec, GreetsAndRejects) {
   writer.EndFrame({.wall_us = 8});
   ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
   EXPECT_EQ(frame.reject->code, RejectCode::kGone);
+}
+
+TEST(PeerCodec, RefusesALineageThatIsTooLong) {
+  FrameWriter writer;
+  PeerHello hello;
+  hello.lineage.before.resize(Lineage::kBeforeMax);
+  writer.AddHello(hello);
+  writer.EndFrame({.wall_us = 7});
+  FrameReader reader;
+  PeerFrame frame;
+  EXPECT_TRUE(reader.Decode(Body(writer), &frame).ok());
+  hello.lineage.before.emplace_back();
+  writer.AddHello(hello);
+  writer.EndFrame({.wall_us = 7});
+  EXPECT_FALSE(reader.Decode(Body(writer), &frame).ok());
 }
 
 TEST(PeerCodec, AReaderForgetsThePreviousFrame) {

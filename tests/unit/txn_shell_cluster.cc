@@ -138,7 +138,7 @@ void ShellCluster::StartNode(uint32_t id) {
   ports.metrics = machine.metrics.get();
   machine.node = std::make_unique<Node>(OptionsOf(id), ports);
   absl::Status recovered = machine.node->Recover([&machine] {
-    machine.transport->Listen(machine.node->replica(), machine.node->replica().incarnation());
+    machine.transport->Listen(machine.node->replica(), machine.node->replica().lineage());
     machine.node->Start();
   });
   Check(recovered.ok(), "a simulated disk is not damaged");

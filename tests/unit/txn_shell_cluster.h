@@ -43,6 +43,8 @@ class ShellCluster {
 
   Node& node(uint32_t id) { return *machines_[id].node; }
   sim::SimNetwork& network() { return network_; }
+  /// Between two lives of `id`.
+  sim::SimDisk& DiskOf(uint32_t id) { return machines_[id].disk; }
   sim::SimClock& clock(uint32_t id) { return *machines_[id].clock; }
   /// How often a place was reached, on any node.
   uint64_t Hits(std::string_view mark) const;
