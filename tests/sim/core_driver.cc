@@ -165,6 +165,11 @@ class Episode {
     world_.Crash(replica, 0);
     world_.Wipe(replica);
     world_.Restart(replica);
+    // Often several times before it speaks to anybody, so that it counts past the incarnation that the others knew.
+    for (uint64_t starts = crashes_ % 4; starts > 0; --starts) {
+      world_.Crash(replica, 0);
+      world_.Restart(replica);
+    }
   }
 
   /// Every clock stands somewhere else, some of them hours behind what they were.

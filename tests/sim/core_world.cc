@@ -117,7 +117,6 @@ void CoreWorld::Crash(uint32_t replica, size_t writes_kept) {
   node.core.Crash(writes_kept, out);
   Note(replica, std::move(out));
   node.reads.clear();
-  node.gone = node.wiped;
   for (auto& [bytes, command] : commands_) {
     if (command.replica == replica && command.life == node.life) command.excused = true;
   }
@@ -191,6 +190,7 @@ void CoreWorld::LeaveForGood(uint32_t replica) {
   Mark("core_world.refused");
   At(replica).wiped = true;
   Crash(replica, 0);
+  At(replica).gone = true;
 }
 
 void CoreWorld::Receive(uint32_t replica, const Flight& flight) {
