@@ -43,6 +43,11 @@ void Finish(size_t limit, AccountPage* page) {
 
 absl::Status MovedAway() { return absl::UnavailableError("the shard moved to another node meanwhile"); }
 
+// A read whose account is so busy that it meets a transaction with a later timestamp each time lifts the clock ahead of what it
+// met, by this and then twice as much each time, until those that are under way fall behind it.
+constexpr int64_t kAheadUs = 500;
+constexpr uint32_t kReadRoundsMax = 10;
+
 // Each drives what is decided to its Finish, for as long as the settler thinks worth while.
 constexpr uint32_t kFinishRoundsMax = 3;
 
@@ -147,16 +152,13 @@ Task<absl::StatusOr<LogTime>> Reader::CloseAccount(LedgerKey key, LogTime after,
 Task<absl::StatusOr<AccountRead>> Reader::ReadDoubtful(LedgerKey key, ShardId shard, Deadline deadline) {
   Mark("txn.doubtful_read");
   doubtful_reads_.Add();
-  // First round. What was acknowledged before the read began has all its votes by now, so asking finds it
-  // committed.
   AccountRead read = ReadHere(key, shard);
   std::vector<Doubt> doubts = DoubtsOn(key, shard);
   absl::Status asked = co_await Ask(&doubts, read.at, Asking::kEverywhere, deadline);
   if (!asked.ok()) co_return asked;
   if (std::none_of(doubts.begin(), doubts.end(), [](const Doubt& d) { return d.decided(); })) co_return read;
 
-  // Those are finished here, which lifts the shard's clock to their commit timestamps at least (rule 9). To
-  // include the committed without asking again would let two readers see two transactions in opposite orders.
+  // To include the committed without asking again would let two readers see two transactions in opposite orders.
   if (Bug("txn.read_includes_committed")) {
     read.at = LogTime{INT64_MAX};  // whatever is committed is counted, at no time in particular
     absl::Status included = Count(doubts, key, shard, &read);
@@ -164,16 +166,40 @@ Task<absl::StatusOr<AccountRead>> Reader::ReadDoubtful(LedgerKey key, ShardId sh
     read.at = node_.machine(shard).clock();
     co_return read;
   }
-  absl::Status finished = co_await FinishDecided(&doubts, deadline);
-  if (!finished.ok()) co_return finished;
-  read = ReadHere(key, shard);
-  doubts = DoubtsOn(key, shard);
-  absl::Status asked_again = co_await Ask(&doubts, read.at, Asking::kClocksOnly, deadline);
-  if (!asked_again.ok()) co_return asked_again;
-  if (!node_.Hosts(shard)) co_return MovedAway();
-  absl::Status counted = Count(doubts, key, shard, &read);
-  if (!counted.ok()) co_return counted;
-  co_return read;
+  // Rule 10 as ADR 0011 mends it. What was acknowledged before another transaction began, of which the answer shows
+  // the effect, has all its votes when the answer's state was read; so asking afterwards finds it decided. It must lie at
+  // or before the time of the answer: else what is decided is finished, and the clock lifted past it, and all is read anew.
+  LogTime late;
+  for (uint32_t round = 0; round < kReadRoundsMax; ++round) {
+    absl::Status finished = co_await FinishDecided(&doubts, deadline);
+    if (!finished.ok()) co_return finished;
+    if (round > 0) {
+      Mark("txn.read_again");
+      LogTime ahead{late.value + (kAheadUs << round)};
+      absl::Status raised = co_await node_.RaiseClock(shard, ahead, deadline);
+      if (!raised.ok()) co_return raised;
+    }
+    if (!node_.Hosts(shard)) co_return MovedAway();
+    read = ReadHere(key, shard);
+    doubts = DoubtsOn(key, shard);
+    asked = co_await Ask(&doubts, read.at, Asking::kEverywhere, deadline);
+    if (!asked.ok()) co_return asked;
+    late = LatestCommit(doubts);
+    if (late > read.at) continue;
+    if (!node_.Hosts(shard)) co_return MovedAway();
+    absl::Status counted = Count(doubts, key, shard, &read);
+    if (!counted.ok()) co_return counted;
+    co_return read;
+  }
+  co_return absl::UnavailableError("the account was too busy for a strong read: nothing was changed");
+}
+
+LogTime Reader::LatestCommit(const std::vector<Doubt>& doubts) {
+  LogTime latest;
+  for (const Doubt& doubt : doubts) {
+    if (doubt.committed()) latest = std::max(latest, doubt.tally.decision().committed_at);
+  }
+  return latest;
 }
 
 Task<absl::StatusOr<AccountRead>> Reader::ReadElsewhere(AccountQuestion question, ShardId shard,

@@ -15,7 +15,7 @@
 
 namespace paxledger {
 
-/// Reads of accounts. A strong read of one account is strictly serializable (transactions.md rule 10).
+/// Reads of accounts. A strong read of one account is strictly serializable (transactions.md rule 10 and ADR 0011).
 /// Threads: the node's strand.
 class Reader {
  public:
@@ -62,6 +62,8 @@ class Reader {
   Task<absl::Status> FinishDecided(std::vector<Doubt>* doubts, Deadline deadline);
   /// The reservation was not finished where the account lives.
   bool StillHeld(const Doubt& doubt);
+  /// Of those that are committed; 0: none is.
+  static LogTime LatestCommit(const std::vector<Doubt>& doubts);
   absl::Status Count(const std::vector<Doubt>& doubts, const LedgerKey& key, ShardId shard,
                      AccountRead* read);
   Task<absl::StatusOr<AccountRead>> ReadDoubtful(LedgerKey key, ShardId shard, Deadline deadline);

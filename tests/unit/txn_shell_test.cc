@@ -633,6 +633,39 @@ TEST_P(TxnShell, AStrongReadNeverMissesWhatIsCommittedAndNotFinished) {
   if (result->ok()) EXPECT_EQ((*result)->account->totals.debits_posted, 100u);
 }
 
+// ADR 0011 (seed 35813214002494 of 28d4585): both fall into one read, and the first has the later timestamp, because the clock of its
+// other shard runs ahead.
+TEST_P(TxnShell, AStrongReadThatShowsATransactionShowsWhatWasAcknowledgedBeforeThatBegan) {
+  ShellCluster cluster(1, GetParam());
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  cluster.Fund(kDave, 0);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
+  int64_t deadline_us = cluster.clock(2).WallMicros() + 60'000'000;
+  const std::vector<ShardId> both = {ShardId{0}, ShardId{1}};
+  Command(cluster, both, PrepareOf(Payment(IdAt(ShardId{1}, "earlier"), kAlice, kBob, 10), 1, deadline_us));
+  std::optional<absl::StatusOr<AccountRead>> result;
+  uint32_t host = cluster.HostIn(3, ShardId{0});
+  cluster.node(host).ReadAccount(LedgerKey{"main", kAlice}, ReadMode::kStrong, LogTime{},
+                                 cluster.In(host, absl::Seconds(50)),
+                                 [&](absl::StatusOr<AccountRead> r) { result = std::move(r); });
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Hits("txn.doubtful_read") == 1; }));
+  // It knows, or asked other nodes, about "earlier", and now finishes it, which does not come through.
+  if (GetParam() > 1) cluster.RunFor(absl::Microseconds(300));
+  for (uint32_t peer = 1; peer <= cluster.nodes(); ++peer) {
+    if (peer != host) cluster.network().Cut(host, peer);
+  }
+  Command(cluster, {ShardId{1}}, CloseCommand{LogTime{cluster.clock(2).WallMicros() + 400'000}});
+  Command(cluster, both, PrepareOf(Payment(IdAt(ShardId{1}, "first"), kAlice, kBob, 20), 1, deadline_us));
+  Transaction second = Payment(IdAt(ShardId{0}, "second"), kAlice, kDave, 5);
+  Command(cluster, {ShardId{0}}, ExecuteCommand{TryOf(second, 1), second, LogTime{}});
+  ASSERT_FALSE(result.has_value());
+  cluster.network().HealAll();
+  ASSERT_TRUE(cluster.RunUntil([&] { return result.has_value(); }));
+  ASSERT_TRUE(result->ok()) << result->status();
+  EXPECT_EQ((*result)->account->totals.debits_posted, 35u);
+}
+
 TEST_P(TxnShell, AStrongListShowsWhatWasAcknowledgedInOrderOfId) {
   ShellCluster cluster(1, GetParam());
   for (int i = 0; i < 10; ++i) cluster.Fund(absl::StrCat("list-", i), 0);
