@@ -42,14 +42,17 @@ Settler::Settler(NodeContext& node)
       overdue_(node.counter("paxledger_recovery_overdue_total")) {}
 
 std::shared_ptr<Settler::Settlement> Settler::Begin(const Try& of, std::vector<ShardId> participants,
-                                                    int64_t deadline_us) {
+                                                    int64_t deadline_us, Wakeup* waiting) {
   auto it = running_.find({of.digest, of.attempt});
   if (it != running_.end()) {
     // Who reads without knowing the deadline must not keep others from recovery.
     it->second->deadline_us = std::min(it->second->deadline_us, deadline_us);
+    if (waiting != nullptr) it->second->waiting.push_back(waiting);
     return it->second;
   }
   auto settlement = std::make_shared<Settlement>(node_, of, std::move(participants), deadline_us);
+  // Before it is driven: what nobody waits for is given up, perhaps at once.
+  if (waiting != nullptr) settlement->waiting.push_back(waiting);
   running_.emplace(TryName{of.digest, of.attempt}, settlement);
   node_.tasks().Spawn(Drive(settlement));
   return settlement;
@@ -57,28 +60,23 @@ std::shared_ptr<Settler::Settlement> Settler::Begin(const Try& of, std::vector<S
 
 Task<Settler::Learned> Settler::Settle(Try of, std::vector<ShardId> participants, int64_t deadline_us,
                                        int64_t until_us) {
-  std::shared_ptr<Settlement> settlement = Begin(of, std::move(participants), deadline_us);
   Wakeup over(node_.wakes());
-  if (!settlement->over) {
-    settlement->waiting.push_back(&over);
-    while (!settlement->over && node_.now_us() < until_us) {
-      bool ended = co_await over.Wait(until_us);
-      (void)ended;
-    }
-    std::erase(settlement->waiting, &over);
+  std::shared_ptr<Settlement> settlement = Begin(of, std::move(participants), deadline_us, &over);
+  while (!settlement->over && node_.now_us() < until_us) {
+    bool ended = co_await over.Wait(until_us);
+    (void)ended;
   }
+  std::erase(settlement->waiting, &over);
   co_return Learned{settlement->tally().standing(), settlement->tally().decision()};
 }
 
 Task<void> Settler::SettleAll(std::vector<Blocker> blockers, int64_t until_us) {
   // All are begun before the first is waited for.
+  Wakeup over(node_.wakes());
   std::vector<std::shared_ptr<Settlement>> begun;
   for (const Blocker& blocker : blockers) {
-    begun.push_back(Begin(blocker.of, blocker.participants, blocker.deadline_us));
+    begun.push_back(Begin(blocker.of, blocker.participants, blocker.deadline_us, &over));
   }
-  // And all are waited for at once: what nobody waits for is not driven up to its deadline.
-  Wakeup over(node_.wakes());
-  for (std::shared_ptr<Settlement>& settlement : begun) settlement->waiting.push_back(&over);
   auto all_over = [&begun] {
     return std::all_of(begun.begin(), begun.end(), [](const auto& settlement) { return settlement->over; });
   };
@@ -104,14 +102,10 @@ Task<void> Settler::Learn(std::shared_ptr<Settlement> settlement) {
   Ask(*settlement, Whom::kSame);
   if (!settlement->open()) co_return;
   // What a shard has chosen and its replica here, or a host's, has not applied yet is learned by a barrier.
-  Deadline soon{node_.now_us() + kBarrierTimeUs};
-  Tally& tally = settlement->tally();
-  absl::Status read =
-      co_await node_.LearnVotes({&tally}, tally.Missing(), Freshness::kBarrier, LogTime{}, soon);
-  (void)read;  // a vote that is not learned now is waited for below
-
+  absl::Status read = co_await ReadVotes(*settlement);
+  // A vote that is not learned now is waited for.
   uint64_t losses = node_.peer_losses();
-  int64_t ask_at_us = node_.now_us() + kAskAgainUs;
+  int64_t ask_at_us = node_.now_us() + (read.ok() ? kAskAgainUs : kSweepEveryUs);
   while (settlement->open()) {
     int64_t overdue_us = node_.MonotonicOf(settlement->deadline_us) + limits::kRecoveryGraceUs;
     int64_t now_us = node_.now_us();
@@ -123,8 +117,9 @@ Task<void> Settler::Learn(std::shared_ptr<Settlement> settlement) {
     (void)changed;
     if (node_.peer_losses() == losses && node_.now_us() < ask_at_us) continue;
     losses = node_.peer_losses();
-    ask_at_us = node_.now_us() + kAskAgainUs;
+    ask_at_us = node_.now_us() + (read.ok() ? kAskAgainUs : kSweepEveryUs);
     Ask(*settlement, Whom::kOthers);
+    if (settlement->open() && !read.ok()) read = co_await ReadVotes(*settlement);
   }
   for (uint32_t round = 0; settlement->open() && round < kRoundsMax; ++round) {
     if (round > 0) Ask(*settlement, Whom::kOthers);
@@ -133,6 +128,14 @@ Task<void> Settler::Learn(std::shared_ptr<Settlement> settlement) {
     bool changed = co_await settlement->watch.wakeup().Wait(node_.now_us() + node_.PatienceMicros());
     (void)changed;
   }
+}
+
+Task<absl::Status> Settler::ReadVotes(Settlement& settlement) {
+  Tally& tally = settlement.tally();
+  Deadline soon{node_.now_us() + kBarrierTimeUs};
+  absl::Status read =
+      co_await node_.LearnVotes({&tally}, tally.Missing(), Freshness::kBarrier, LogTime{}, soon);
+  co_return read;
 }
 
 void Settler::Ask(Settlement& settlement, VoteBoard::TallyWatch::Whom whom) {

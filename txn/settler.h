@@ -48,8 +48,12 @@ class Settler {
   struct Settlement;
   using TryName = std::pair<Digest, uint32_t>;
 
-  std::shared_ptr<Settlement> Begin(const Try& of, std::vector<ShardId> participants, int64_t deadline_us);
+  /// `waiting`, unless null, is woken at its end; whoever gave it takes it out of `waiting` again.
+  std::shared_ptr<Settlement> Begin(const Try& of, std::vector<ShardId> participants, int64_t deadline_us,
+                                    Wakeup* waiting = nullptr);
   Task<void> Drive(std::shared_ptr<Settlement> settlement);
+  /// Behind a barrier of each shard whose vote is missing.
+  Task<absl::Status> ReadVotes(Settlement& settlement);
   Task<void> Learn(std::shared_ptr<Settlement> settlement);
   Task<void> Finish(std::shared_ptr<Settlement> settlement);
   void Ask(Settlement& settlement, VoteBoard::TallyWatch::Whom whom);

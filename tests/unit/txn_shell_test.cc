@@ -633,6 +633,30 @@ TEST_P(TxnShell, AStrongReadNeverMissesWhatIsCommittedAndNotFinished) {
   if (result->ok()) EXPECT_EQ((*result)->account->totals.debits_posted, 100u);
 }
 
+// Seed 35813214002561 of b5552d3: nobody could be asked for the vote at first, and so the answer was "in doubt" at once.
+TEST_P(TxnShell, AReadOfATransactionWaitsAMomentForVotesOfHostsThatAreAway) {
+  if (GetParam() == 1) GTEST_SKIP() << "each shard is hosted here";
+  ShellCluster cluster(1, GetParam());
+  cluster.Fund(kAlice, 100);
+  cluster.Fund(kBob, 0);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
+  Transaction body = Payment(IdAt(ShardId{0}, "pay"), kAlice, kBob, 10);
+  int64_t deadline_us = cluster.clock(2).WallMicros() + 60'000'000;
+  Command(cluster, {ShardId{0}, ShardId{1}}, PrepareOf(body, 1, deadline_us));
+  for (uint32_t dc = 1; dc <= 3; ++dc) cluster.Kill(cluster.HostIn(dc, ShardId{1}));
+  cluster.RunFor(absl::Milliseconds(100));
+  std::optional<absl::StatusOr<TransferRead>> result;
+  uint32_t host = cluster.HostIn(1, ShardId{0});
+  cluster.node(host).ReadTransaction(LedgerKey{"main", body.id}, "", cluster.In(host, absl::Seconds(5)),
+                                     [&](absl::StatusOr<TransferRead> r) { result = std::move(r); });
+  cluster.RunFor(absl::Milliseconds(200));
+  EXPECT_FALSE(result.has_value());
+  for (uint32_t dc = 1; dc <= 3; ++dc) cluster.StartNode(cluster.HostIn(dc, ShardId{1}));
+  ASSERT_TRUE(cluster.RunUntil([&] { return result.has_value(); }));
+  ASSERT_TRUE(result->ok()) << result->status();
+  EXPECT_EQ((*result)->result.state, TransactionState::kCommitted);
+}
+
 // ADR 0011 (seed 35813214002494 of 28d4585): both fall into one read, and the first has the later timestamp, because the clock of its
 // other shard runs ahead.
 TEST_P(TxnShell, AStrongReadThatShowsATransactionShowsWhatWasAcknowledgedBeforeThatBegan) {
