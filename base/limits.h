@@ -9,20 +9,31 @@ namespace paxledger::limits {
 // Replication
 inline constexpr size_t kReplicasMax = 7;
 inline constexpr size_t kShardsMax = 1024;
-inline constexpr size_t kNodesMax = 128;                 // of a cluster, at one time
-inline constexpr size_t kNodesGoneKept = 128;            // named in the directory
-inline constexpr size_t kNodeNameBytesMax = 32;          // of a node or a data centre
-inline constexpr size_t kEntryBytesMax = 1 << 20;        // one log value
-inline constexpr size_t kCommandBytesMax = 384 << 10;    // one command: a Prepare of the largest transaction
-inline constexpr size_t kShardQueueBytesMax = 64 << 20;  // commands waiting at one shard's proposer
-inline constexpr size_t kFetchEntriesMax = 256;          // in one answer
-inline constexpr size_t kFetchBytesMax = 512 << 10;      // chosen entries in one answer: a turn of the strand
-inline constexpr size_t kFrameBytesMax = 32 << 20;       // one frame between nodes
-inline constexpr size_t kPeerQueueBytesMax = 128 << 20;  // unsent bytes towards one peer; more is dropped
-inline constexpr size_t kDiskQueueBytesMax = 64 << 20;   // waiting to be written; more is not taken in
-inline constexpr int64_t kHeartbeatUs = 50'000;          // longest silence of a healthy node towards a peer
-inline constexpr int64_t kLazyCommandDelayUs = 10'000;   // how long a lazy command waits for company
-inline constexpr int64_t kClockSkewMaxUs = 500'000;      // transactions.md rule 9
+inline constexpr size_t kNodesMax = 128;                  // of a cluster, at one time
+inline constexpr size_t kNodesGoneKept = 128;             // named in the directory
+inline constexpr size_t kNodeNameBytesMax = 32;           // of a node or a data centre
+inline constexpr size_t kEntryBytesMax = 1 << 20;         // one log value
+inline constexpr size_t kCommandBytesMax = 384 << 10;     // one command: a Prepare of the largest transaction
+inline constexpr size_t kShardQueueBytesMax = 64 << 20;   // commands waiting at one shard's proposer
+inline constexpr size_t kFetchEntriesMax = 256;           // in one answer
+inline constexpr size_t kFetchBytesMax = 512 << 10;       // chosen entries in one answer: a turn of the strand
+inline constexpr size_t kFrameBytesMax = 32 << 20;        // one frame between nodes
+inline constexpr size_t kPeerQueueBytesMax = 128 << 20;   // unsent bytes towards one peer; more is dropped
+inline constexpr size_t kDiskQueueBytesMax = 64 << 20;    // waiting to be written; more is not taken in
+inline constexpr int64_t kHeartbeatUs = 50'000;           // longest silence of a healthy node towards a peer
+inline constexpr size_t kRowsPartBytes = 1 << 20;         // one part of rows that are sent in bulk
+inline constexpr uint64_t kRowsPartsAhead = 8;            // parts asked for before they are wanted
+inline constexpr size_t kRowsSessionsMax = 16;            // served at a time
+inline constexpr size_t kIngestBytes = 16 << 20;          // rows that are gathered for one file
+inline constexpr size_t kIngestsAhead = 2;                // such files on their way to the disk, of one shard
+inline constexpr uint64_t kSnapshotBehindEntries = 8192;  // a replica further behind takes a snapshot instead
+inline constexpr uint64_t kSnapshotEmptyEntries = 64;     // and an empty one already then
+inline constexpr uint64_t kBackfillBytesPerSecond = 256 << 20;
+inline constexpr size_t kBackfillShardsMax = 2;  // at a time
+inline constexpr uint64_t kScrubBytesPerSecond = 4 << 20;
+inline constexpr size_t kInstallsMax = 4;               // snapshots that a node takes at a time
+inline constexpr int64_t kLazyCommandDelayUs = 10'000;  // how long a lazy command waits for company
+inline constexpr int64_t kClockSkewMaxUs = 500'000;     // transactions.md rule 9
 
 // Transactions
 inline constexpr size_t kTransfersPerTransactionMax = 1000;

@@ -37,16 +37,16 @@ void MoverTask::Start() {
   });
 }
 
-ShardView MoverTask::ViewOf(ShardId shard) const {
+ShardView MoverTask::ViewOf(ShardId shard, Held held) const {
   ShardView view;
   view.shard = shard;
   view.members = replica_.MembersOf(shard);
   view.up = registrar_.Up();
   for (const NodeEntry& node : registrar_.directory().nodes) {
-    std::optional<LogIndex> durable = replica_.DurableAt(shard, node.number);
-    if (!durable.has_value()) continue;
-    view.hosts[node.number] = *durable;
-    view.newest = std::max(view.newest, *durable);
+    std::optional<HeldThrough> through = replica_.HeldAt(shard, node.number);
+    if (!through.has_value()) continue;
+    view.hosts[node.number] = held == Held::kWhole ? through->whole : through->durable;
+    view.newest = std::max(view.newest, through->durable);
   }
   return view;
 }
@@ -55,9 +55,12 @@ void MoverTask::Look() {
   moving_ = 0;
   HostOwn();
   for (ShardId shard : replica_.Hosted()) {
-    ShardView view = ViewOf(shard);
+    ShardView view = ViewOf(shard, Held::kDurable);
     if (!view.members.Contains(self_)) {
-      if (replica_.MayDrop(shard) && MayDrop(registrar_.directory(), view, self_)) {
+      // The journal is never lost: who left keeps it until a majority needs nobody to fill gaps in.
+      bool may_drop =
+          replica_.MayDrop(shard) && MayDrop(registrar_.directory(), ViewOf(shard, Held::kWhole), self_);
+      if (may_drop) {
         Log(LogLevel::kInfo, "mover", "a replica is given up: the shard has other members")
             .With("shard", shard.value);
         replica_.Drop(shard, [] {});

@@ -23,8 +23,10 @@ class MoverTask {
   void Start();
   void Stop() { stopped_ = true; }
 
+  /// How much of a shard counts as held: what it takes to vote, or the whole journal.
+  enum class Held : uint8_t { kDurable, kWhole };
   /// What this node knows of a shard, be it here or not.
-  ShardView ViewOf(ShardId shard) const;
+  ShardView ViewOf(ShardId shard, Held held) const;
 
  private:
   void Look();

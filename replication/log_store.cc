@@ -10,19 +10,10 @@
 #include "absl/strings/str_format.h"
 #include "base/bytes.h"
 #include "base/check.h"
+#include "replication/log_row.h"
 
 namespace paxledger {
 namespace {
-
-constexpr uint8_t kRowVersion = 1;
-constexpr uint8_t kChosenFlag = 1;
-
-std::string LogKey(ShardId shard, LogIndex index) {
-  std::string key;
-  AppendBigEndian32(&key, shard.value);
-  AppendBigEndian64(&key, index.value);
-  return key;
-}
 
 // Zero-padded, so that the rows of a shard stand in order of `since`.
 std::string MembersName(ShardId shard, LogIndex since) {
@@ -40,14 +31,13 @@ absl::Status Damaged(ShardId shard, LogIndex index, absl::string_view how) {
   return absl::DataLossError(absl::StrCat("log of shard ", shard.value, ", index ", index.value, ": ", how));
 }
 
-// The checksum covers the key, so that a row read from another's place is noticed.
-uint64_t RowChecksum(std::string_view key, std::string_view head, std::string_view value) {
-  std::string covered;
-  covered.reserve(key.size() + head.size() + 8);
-  covered.append(key);
-  covered.append(head);
-  ByteWriter(&covered).U64(Checksum64(value));
-  return Checksum64(covered);
+std::string GapName(ShardId shard) { return absl::StrCat("gap/", shard.value); }
+
+/// The row's bytes with a checksum over them and its name.
+std::string Sealed(std::string_view name, std::string row) {
+  uint64_t checksum = Checksum64(absl::StrCat(ToAbsl(name), "=", row));
+  ByteWriter(&row).U64(checksum);
+  return row;
 }
 
 }  // namespace
@@ -55,19 +45,51 @@ uint64_t RowChecksum(std::string_view key, std::string_view head, std::string_vi
 void LogStore::Add(ShardId shard, const RecordWrite& write, EngineBatch& batch) {
   std::string key = LogKey(shard, write.index);
   std::string_view value = write.value == nullptr ? std::string_view() : std::string_view(*write.value);
-  std::string row;
-  row.reserve(64 + value.size());
-  ByteWriter writer(&row);
-  writer.U8(kRowVersion);
-  writer.U8(write.chosen ? kChosenFlag : 0);
-  writer.U64(write.record.promised.packed);
-  writer.U64(write.record.accepted.packed);
-  writer.Raw(write.record.digest.view());
-  writer.U64(RowChecksum(key, row, value));
-  writer.Raw(value);
+  std::string row = EncodeLogRow(key, LogRow{write.record, write.chosen, value});
   batch.Add(EngineBatch::Put{Table::kLog, std::move(key), std::move(row)});
   AddChosenThrough(shard, write.chosen_through, batch);
   if (write.members.has_value()) AddConfiguration(shard, *write.members, batch);
+}
+
+void LogStore::AddChosenRow(ShardId shard, LogIndex index, std::string_view value, EngineBatch& batch) {
+  std::string key = LogKey(shard, index);
+  std::string row = EncodeLogRow(key, LogRow{Record{}, true, value});
+  batch.Add(EngineBatch::Put{Table::kLog, std::move(key), std::move(row)});
+}
+
+void LogStore::AddGap(ShardId shard, const LogGap& gap, EngineBatch& batch) {
+  std::string name = GapName(shard);
+  if (gap.through >= gap.last) {
+    batch.Add(EngineBatch::Delete{Table::kMeta, std::move(name)});
+    return;
+  }
+  std::string row;
+  ByteWriter writer(&row);
+  writer.U64(gap.through.value);
+  writer.Raw(gap.chain.view());
+  writer.U64(gap.last.value);
+  writer.Raw(gap.chain_after.view());
+  std::string sealed = Sealed(name, std::move(row));
+  batch.Add(EngineBatch::Put{Table::kMeta, std::move(name), std::move(sealed)});
+}
+
+absl::StatusOr<std::optional<LogGap>> LogStore::ReadGap(ShardId shard) const {
+  std::string name = GapName(shard);
+  absl::StatusOr<std::optional<std::string>> row = engine_.Get(Table::kMeta, name);
+  if (!row.ok()) return row.status();
+  if (!row->has_value()) return std::optional<LogGap>();
+  ByteReader reader(**row);
+  LogGap gap;
+  gap.through = LogIndex{reader.U64()};
+  gap.chain = Digest::FromRaw(reader.Raw(32));
+  gap.last = LogIndex{reader.U64()};
+  gap.chain_after = Digest::FromRaw(reader.Raw(32));
+  size_t covered = (*row)->size() - std::min((*row)->size(), reader.remaining());
+  reader.U64();
+  if (!reader.AtEnd() || Sealed(name, (*row)->substr(0, covered)) != **row) {
+    return absl::DataLossError(absl::StrCat("the row '", name, "' of the meta table is damaged"));
+  }
+  return std::optional<LogGap>(gap);
 }
 
 void LogStore::AddChosenThrough(ShardId shard, LogIndex chosen, EngineBatch& batch) {
@@ -95,6 +117,7 @@ void LogStore::AddRemoval(ShardId shard, EngineBatch& batch) {
   }
   batch.Add(EngineBatch::DeleteRange{Table::kMeta, MembersName(shard, LogIndex{0}), MembersEnd(shard)});
   AddChosenThrough(shard, LogIndex{0}, batch);
+  AddGap(shard, LogGap{}, batch);
 }
 
 void LogStore::AddNumber(std::string_view name, uint64_t number, EngineBatch& batch) {
@@ -145,21 +168,10 @@ absl::StatusOr<std::vector<Incarnation>> LogStore::ReadLineage() const {
 }
 
 absl::StatusOr<LogStore::DecodedRow> LogStore::Decode(std::string_view key, std::string_view row) {
-  constexpr size_t kHeadBytes = 2 + 8 + 8 + 32;
-  ByteReader reader(row);
-  DecodedRow decoded;
-  uint8_t version = reader.U8();
-  decoded.chosen = (reader.U8() & kChosenFlag) != 0;
-  decoded.record.promised.packed = reader.U64();
-  decoded.record.accepted.packed = reader.U64();
-  decoded.record.digest = Digest::FromRaw(reader.Raw(32));
-  uint64_t checksum = reader.U64();
-  if (!reader.ok() || version != kRowVersion) return absl::DataLossError("a row of an unknown form");
-  std::string_view value = reader.Raw(reader.remaining());
-  if (checksum != RowChecksum(key, row.substr(0, kHeadBytes), value)) {
-    return absl::DataLossError("a checksum does not match");
-  }
-  if (!value.empty()) decoded.value = std::make_shared<const std::string>(value);
+  absl::StatusOr<LogRow> read = DecodeLogRow(key, row);
+  if (!read.ok()) return read.status();
+  DecodedRow decoded{read->record, read->chosen, nullptr};
+  if (!read->value.empty()) decoded.value = std::make_shared<const std::string>(read->value);
   return decoded;
 }
 
@@ -197,49 +209,94 @@ absl::StatusOr<Configuration> LogStore::ReadConfiguration(ShardId shard, LogInde
   return newest;
 }
 
-absl::Status LogStore::RecoverChosenTail(ShardId shard, LogIndex known, const Digest& genesis,
-                                         RecoveredLog* log) const {
-  log->chosen = known;
-  log->digest = genesis;
-  if (known == LogIndex{0}) return absl::OkStatus();
-  absl::StatusOr<SharedBytes> value = ReadValue(shard, known);
-  if (!value.ok())
-    return Damaged(shard, known, absl::StrCat("a chosen entry cannot be read: ", value.status().message()));
-  log->owner = PeekEnvelope(**value).owner;
-  log->digest = Sha256(**value);
-  return absl::OkStatus();
+absl::StatusOr<LogIndex> LogStore::ReadChosenThrough(ShardId shard) const {
+  absl::StatusOr<uint64_t> chosen = ReadNumber(ChosenName(shard));
+  if (!chosen.ok()) return chosen.status();
+  return LogIndex{*chosen};
 }
 
-absl::StatusOr<RecoveredLog> LogStore::Recover(ShardId shard, LogIndex applied, const Digest& genesis,
-                                               Configuration first) const {
-  absl::StatusOr<uint64_t> known = ReadNumber(ChosenName(shard));
-  if (!known.ok()) return known.status();
-  RecoveredLog log;
-  LogIndex chosen = std::max(LogIndex{*known}, applied);
-  absl::Status tail = RecoverChosenTail(shard, chosen, genesis, &log);
-  if (!tail.ok()) return tail;
-  absl::StatusOr<Configuration> members = ReadConfiguration(shard, chosen, std::move(first));
-  if (!members.ok()) return members.status();
-  log.members = *std::move(members);
-  std::unique_ptr<EngineCursor> rows = engine_.Scan(Table::kLog, LogKey(shard, Next(log.chosen)),
-                                                    LogKey(ShardId{shard.value + 1}, LogIndex{0}));
-  for (; rows->valid(); rows->Next()) {
-    LogIndex index{ReadBigEndian64(rows->key().substr(4))};
-    absl::StatusOr<DecodedRow> row = Decode(rows->key(), rows->value());
-    if (!row.ok()) return Damaged(shard, index, row.status().message());
-    if (row->chosen && index == Next(log.chosen) && log.above.empty() && row->value != nullptr) {
-      EnvelopeHead head = PeekEnvelope(*row->value);
-      log.chosen = index;
-      log.owner = head.owner;
-      if (std::optional<Configuration> next = Changed(log.members, head.change, index)) log.members = *next;
-      log.digest = Sha256(*row->value);
+// The newest chosen entry that can be read, at or below the last one applied: the log goes on from there. What it learns again
+// of entries that are applied is stored, and not applied twice.
+void LogStore::RecoverTail(ShardId shard, const Known& known, RecoveredLog* log) const {
+  LogIndex at = known.replayed;
+  while (at > LogIndex{}) {
+    if (known.gap.has_value() && known.gap->Contains(at)) {
+      at = known.gap->through;
       continue;
     }
-    // A chosen row above a gap keeps its promise; its value is learned anew.
-    if (row->chosen) row->value = nullptr;
-    log.above.push_back({index, row->record, row->value});
+    absl::StatusOr<SharedBytes> value = ReadValue(shard, at);
+    if (value.ok()) {
+      log->chosen = at;
+      log->owner = PeekEnvelope(**value).owner;
+      log->digest = Sha256(**value);
+      return;
+    }
+    at = LogIndex{at.value - 1};
   }
-  if (!rows->status().ok()) return rows->status();
+  log->chosen = LogIndex{};
+  log->digest = known.genesis;
+}
+
+void LogStore::AddRow(LogIndex index, DecodedRow row, RecoveredLog* log) const {
+  bool next = index == Next(log->chosen) && log->above.empty() && log->damaged <= log->chosen;
+  if (row.chosen && next && row.value != nullptr) {
+    EnvelopeHead head = PeekEnvelope(*row.value);
+    log->chosen = index;
+    log->owner = head.owner;
+    if (std::optional<Configuration> members = Changed(log->members, head.change, index))
+      log->members = *members;
+    log->digest = Sha256(*row.value);
+    return;
+  }
+  // A chosen row above a gap keeps its promise; its value is learned anew.
+  if (row.chosen) row.value = nullptr;
+  log->above.push_back({index, row.record, row.value});
+}
+
+absl::Status LogStore::ScanAbove(ShardId shard, RecoveredLog* log) const {
+  // A block of damaged rows is left behind by trying one index after the other; more than this is more than a block.
+  constexpr uint64_t kBlockRowsMax = 65'536;
+  std::string end = LogKey(ShardId{shard.value + 1}, LogIndex{0});
+  LogIndex from = Next(log->chosen);
+  for (uint64_t skipped = 0; skipped < kBlockRowsMax;) {
+    std::unique_ptr<EngineCursor> rows = engine_.Scan(Table::kLog, LogKey(shard, from), end);
+    for (; rows->valid(); rows->Next()) {
+      LogIndex index = IndexOfLogKey(rows->key());
+      absl::StatusOr<DecodedRow> row = Decode(rows->key(), rows->value());
+      if (row.ok()) {
+        AddRow(index, *std::move(row), log);
+      } else {
+        log->damaged = std::max(log->damaged, index);
+      }
+      from = Next(index);
+      skipped = 0;
+    }
+    absl::Status status = rows->status();
+    if (status.ok()) return status;
+    if (!absl::IsDataLoss(status)) return status;
+    log->damaged = std::max(log->damaged, from);
+    from = Next(from);
+    ++skipped;
+  }
+  return absl::DataLossError(absl::StrCat("log of shard ", shard.value, ": nothing can be read from index ",
+                                          from.value - kBlockRowsMax, " on"));
+}
+
+absl::StatusOr<RecoveredLog> LogStore::Recover(ShardId shard, Known known) const {
+  RecoveredLog log;
+  RecoverTail(shard, known, &log);
+  if (log.chosen < known.chosen) log.damaged = known.chosen;
+  absl::StatusOr<Configuration> members = ReadConfiguration(shard, log.chosen, std::move(known.first));
+  if (!members.ok()) return members.status();
+  absl::StatusOr<Configuration> newest = ReadConfiguration(shard, known.chosen, *members);
+  if (!newest.ok()) return newest.status();
+  if (newest->since > log.chosen) {
+    // The entries that made it are learned anew, but a snapshot may have left out the configurations between.
+    return Damaged(shard, known.chosen, "all entries since the members changed cannot be read");
+  }
+  log.members = *std::move(members);
+  absl::Status scanned = ScanAbove(shard, &log);
+  if (!scanned.ok()) return scanned;
   return log;
 }
 

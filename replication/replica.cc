@@ -29,11 +29,12 @@ Task<absl::StatusOr<LogIndex>> Replica::ReadBarrier(ShardId shard, Deadline dead
 
 bool Replica::HasQuorum() const { return state_->HasQuorum(); }
 bool Replica::Hosts(ShardId shard) const { return state_->Hosts(shard); }
+bool Replica::Serves(ShardId shard) const { return state_->Serves(shard); }
 std::vector<ShardId> Replica::Hosted() const { return state_->Hosted(); }
 Configuration Replica::MembersOf(ShardId shard) const { return state_->MembersOf(shard); }
 std::vector<ReplicaId> Replica::HostsOf(ShardId shard) const { return state_->HostsOf(shard); }
-std::optional<LogIndex> Replica::DurableAt(ShardId shard, ReplicaId replica) const {
-  return state_->DurableAt(shard, replica);
+std::optional<HeldThrough> Replica::HeldAt(ShardId shard, ReplicaId replica) const {
+  return state_->HeldAt(shard, replica);
 }
 void Replica::Host(ShardId shard) { state_->Host(shard); }
 bool Replica::MayDrop(ShardId shard) const { return state_->MayDrop(shard); }
@@ -48,6 +49,9 @@ absl::Status Replica::MayBegin() const { return state_->MayBegin(); }
 ShardStatus Replica::Status(ShardId shard) const { return state_->Status(shard); }
 absl::StatusOr<SharedBytes> Replica::ReadEntry(ShardId shard, LogIndex index) const {
   return state_->ReadEntry(shard, index);
+}
+Task<absl::StatusOr<SharedBytes>> Replica::FetchEntry(ShardId shard, LogIndex index, Deadline deadline) {
+  return state_->FetchEntry(shard, index, deadline);
 }
 absl::Duration Replica::TypicalCommit() const { return absl::Microseconds(state_->commit_us); }
 int64_t Replica::ClockOffsetMicros() const { return state_->ClockOffsetMicros(); }

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/executor.h"
+#include "base/limits.h"
 #include "base/metrics.h"
 #include "base/random.h"
 #include "base/strong_id.h"
@@ -27,6 +28,22 @@
 
 namespace paxledger {
 
+/// When a replica takes a snapshot instead of entries, and how fast it does in the background what can wait.
+struct CatchUpOptions {
+  uint64_t snapshot_behind_entries = limits::kSnapshotBehindEntries;
+  uint64_t snapshot_empty_entries = limits::kSnapshotEmptyEntries;
+  uint64_t backfill_bytes_per_second = limits::kBackfillBytesPerSecond;
+  uint64_t scrub_bytes_per_second = limits::kScrubBytesPerSecond;
+  size_t part_bytes = limits::kRowsPartBytes;  // of rows that are sent in bulk
+  size_t ingest_bytes = limits::kIngestBytes;  // rows that are gathered for one file
+};
+
+/// What a node durably has of a shard.
+struct HeldThrough {
+  LogIndex durable;  // everything up to here is applied...
+  LogIndex whole;    // ...and the journal here without a gap
+};
+
 struct ReplicaOptions {
   ReplicaId self;
   std::vector<ReplicaId> members;  // all nodes of the creation document
@@ -36,6 +53,7 @@ struct ReplicaOptions {
   std::vector<ShardRouting> routing;  // by shard; empty: all are leaderless
   /// SHA-256 of the creation document: the value at index 0 of every shard (consensus.md rule 6).
   Digest genesis;
+  CatchUpOptions catch_up;
 };
 
 /// The ports a replica reaches the outside through; all outlive it.
@@ -103,14 +121,16 @@ class Replica : public TransportListener {
   // Who hosts what (ADR 0008).
   /// A replica of the shard is here: a member, a learner, or one that left.
   bool Hosts(ShardId shard) const;
+  /// ...and its machine has its state: false while that is replaced by a snapshot.
+  bool Serves(ShardId shard) const;
   std::vector<ShardId> Hosted() const;
   /// In force for the next index as known here, or as last heard.
   Configuration MembersOf(ShardId shard) const;
   /// Nodes to turn to for a shard, best first: those that are up, of the own data centre, its owner. Not this one, and who is silent
   /// or down only where there is no other.
   std::vector<ReplicaId> HostsOf(ShardId shard) const;
-  /// Everything up to there is durable at `replica`, as it said in the last seconds; nullopt: it said nothing of the shard.
-  std::optional<LogIndex> DurableAt(ShardId shard, ReplicaId replica) const;
+  /// How much `replica` has, as it said in the last seconds; nullopt: it said nothing of the shard.
+  std::optional<HeldThrough> HeldAt(ShardId shard, ReplicaId replica) const;
   /// Hosts a learner of the shard from now on, also after a restart; where it is hosted already nothing happens.
   void Host(ShardId shard);
   /// Its own log says so. A replica that has not got as far may be a member there that the others know to have left.
@@ -125,8 +145,14 @@ class Replica : public TransportListener {
   void SetNodes(std::vector<ReplicaId> nodes, std::vector<ReplicaId> near);
 
   ShardStatus Status(ShardId shard) const;
-  /// The value chosen at `index` from the log. kNotFound: not chosen here (yet).
+  /// The value chosen at `index` from the log.
+  /// Errors: kNotFound     not chosen here (yet)
+  ///         kUnavailable  chosen, but its row is not here yet: see FetchEntry
+  ///         kDataLoss     its row is damaged
   absl::StatusOr<SharedBytes> ReadEntry(ShardId shard, LogIndex index) const;
+  /// The same, from a peer where it is not here.
+  /// Errors: kUnavailable  nobody had it in time
+  Task<absl::StatusOr<SharedBytes>> FetchEntry(ShardId shard, LogIndex index, Deadline deadline);
   /// How long a command usually takes from submission to applied, for adaptive deadlines.
   absl::Duration TypicalCommit() const;
   /// The largest distance of this node's clock from the median of its peers', signed, in microseconds.

@@ -11,8 +11,6 @@
 namespace paxledger {
 namespace {
 
-constexpr int64_t kNoticesEveryUs = 500'000;
-constexpr int64_t kHeardWithinUs = 4 * kNoticesEveryUs;
 constexpr int64_t kLearnEveryUs = 20'000;     // where nothing followed
 constexpr int64_t kLearnAgainUs = 1'000'000;  // where nothing was answered
 
@@ -56,16 +54,23 @@ std::vector<ReplicaId> Replica::State::HostsOf(ShardId id) const {
   return std::move(members.members);
 }
 
-std::optional<LogIndex> Replica::State::DurableAt(ShardId id, ReplicaId replica) const {
+HeldThrough Replica::State::HeldHere(const Shard& shard) {
+  if (shard.catch_up.suspended) return {};  // entries, but no state
+  const std::optional<LogGap>& gap = shard.catch_up.gap;
+  return {shard.durable, gap.has_value() ? std::min(gap->through, shard.durable) : shard.durable};
+}
+
+std::optional<HeldThrough> Replica::State::HeldAt(ShardId id, ReplicaId replica) const {
   const Shard& shard = At(id);
   if (replica == options.self) {
-    return shard.log == nullptr ? std::nullopt : std::optional<LogIndex>(shard.durable);
+    if (shard.log == nullptr) return std::nullopt;
+    return HeldHere(shard);
   }
   auto it = shard.heard.durable.find(replica);
   // Who holds a replica says so again and again; who gave it up does not.
-  int64_t since_us = ports.clock->MonotonicMicros() - kHeardWithinUs;
+  int64_t since_us = ports.clock->MonotonicMicros() - kHeldWithinUs;
   if (it == shard.heard.durable.end() || it->second.at_us < since_us) return std::nullopt;
-  return it->second.index;
+  return it->second.held;
 }
 
 void Replica::State::Host(ShardId id) {
@@ -105,18 +110,24 @@ void Replica::State::Drop(ShardId id, absl::AnyInvocable<void()> done) {
   shard.applied_not_durable.clear();
   shard.applied = shard.durable = LogIndex{};
   shard.wake_at_us = shard.learn_at_us = INT64_MAX;
-  shard.machine->Release([this, id, left_at, done = std::move(done)]() mutable {
-    EngineBatch batch;
-    LogStore::AddRemoval(id, batch);
-    LogStore::AddNumber(HostName(id), kDropped, batch);
-    LogStore::AddNumber(LeftName(id), left_at.value, batch);
-    ports.engine->Write(std::move(batch), Durability::kSync, [this, id, done = std::move(done)]() mutable {
-      absl::Status reloaded = At(id).machine->Reload();
-      Check(reloaded.ok(), "a shard without rows has none that could be damaged");
-      At(id).machine = nullptr;
-      At(id).dropping = false;
-      done();
-    });
+  auto after = std::make_shared<absl::AnyInvocable<void()>>(std::move(done));
+  DropCatchUp(shard, [this, id, left_at, after] {
+    At(id).machine->Release([this, id, left_at, after] { RemoveRows(id, left_at, std::move(*after)); });
+  });
+}
+
+void Replica::State::RemoveRows(ShardId id, LogIndex left_at, absl::AnyInvocable<void()> done) {
+  EngineBatch batch;
+  LogStore::AddRemoval(id, batch);
+  LogStore::AddNumber(InstallingName(id), 0, batch);
+  LogStore::AddNumber(HostName(id), kDropped, batch);
+  LogStore::AddNumber(LeftName(id), left_at.value, batch);
+  ports.engine->Write(std::move(batch), Durability::kSync, [this, id, done = std::move(done)]() mutable {
+    absl::Status reloaded = At(id).machine->Reload();
+    Check(reloaded.ok(), "a shard without rows has none that could be damaged");
+    At(id).machine = nullptr;
+    At(id).dropping = false;
+    done();
   });
 }
 
@@ -160,7 +171,8 @@ void Replica::State::SetNodes(std::vector<ReplicaId> nodes, std::vector<ReplicaI
 // --- notices --------------------------------------------------------------------------------------------------------
 
 ShardNotice Replica::State::NoticeOf(const Shard& shard) const {
-  return {shard.id, shard.log->configuration(), shard.durable, shard.log->owner()};
+  HeldThrough held = HeldHere(shard);
+  return {shard.id, shard.log->configuration(), held.durable, held.whole, shard.log->owner()};
 }
 
 void Replica::State::SendNotices(ReplicaId to) {
@@ -192,7 +204,7 @@ void Replica::State::Handle(ReplicaId from, Notices& notices) {
   for (ShardNotice& notice : notices.shards) {
     if (notice.shard.value >= shards_.size()) continue;
     Shard& shard = At(notice.shard);
-    shard.heard.durable[from] = {notice.durable, ports.clock->MonotonicMicros()};
+    shard.heard.durable[from] = {{notice.durable, notice.whole}, ports.clock->MonotonicMicros()};
     router_.NoteChosenAt(shard.id, from, notice.durable);
     if (notice.members.since >= shard.heard.members.since) {
       shard.heard.members = std::move(notice.members);
@@ -223,7 +235,7 @@ void Replica::State::Learn(Shard& shard, int64_t now_us) {
   if (hosts.empty()) return;
   LogIndex first = Next(shard.log->chosen());
   LogIndex last{first.value + limits::kFetchEntriesMax - 1};
-  ports.transport->Send(hosts[shard.learn_turn++ % hosts.size()], FetchRequest{shard.id, first, last});
+  FetchFrom(shard, FetchWanted{hosts[shard.learn_turn++ % hosts.size()], first, last});
   FlushSoon();
 }
 

@@ -55,6 +55,7 @@ void Replica::State::FailReadsOf(ShardId shard) {
 
 Task<absl::StatusOr<LogIndex>> Replica::State::ReadBarrier(ShardId id, Deadline deadline) {
   if (!Hosts(id)) co_return absl::UnavailableError("the shard is not hosted here");
+  if (!Serves(id)) co_return absl::UnavailableError("the state of the shard is being replaced by a snapshot");
   if (!HasQuorum(At(id)))
     co_return absl::UnavailableError("no majority of data centres was heard for a second");
   int64_t now_us = ports.clock->MonotonicMicros();

@@ -46,6 +46,7 @@ absl::Status Replica::State::Recover(std::function<StateMachine&(ShardId)> machi
   ports.engine->Write(std::move(batch), Durability::kSync, [this, ready = std::move(ready)]() mutable {
     ready_ = true;
     ready();
+    scrub_.Start();
     Wake();
     WatchHealth();
   });
@@ -61,20 +62,33 @@ absl::StatusOr<bool> Replica::State::WasHosted(const Shard& shard) const {
   return *said == kHosted;
 }
 
+std::vector<ReplicaId> Replica::State::FirstMembers(ShardId shard) const {
+  return options.placement.empty() ? options.members : options.placement[shard.value];
+}
+
 absl::Status Replica::State::RecoverShard(Shard& shard) {
-  const std::vector<ReplicaId> first =
-      options.placement.empty() ? options.members : options.placement[shard.id.value];
+  const std::vector<ReplicaId> first = FirstMembers(shard.id);
   ++shard.life;
   shard.machine = &machine_of_(shard.id);
-  shard.applied = shard.machine->applied();
-  absl::StatusOr<RecoveredLog> log =
-      store_.Recover(shard.id, shard.applied, options.genesis, Configuration{LogIndex{}, first});
-  if (!log.ok()) return log.status();
+  absl::Status state = RecoverCatchUp(shard);
+  if (!state.ok()) return state;
+  shard.applied = shard.catch_up.suspended ? LogIndex{} : shard.machine->applied();
+  absl::StatusOr<LogIndex> known = store_.ReadChosenThrough(shard.id);
+  if (!known.ok()) return known.status();
   absl::StatusOr<uint64_t> left_at = store_.ReadNumber(LeftName(shard.id));
   if (!left_at.ok()) return left_at.status();
-  shard.log = std::make_unique<ShardLog>(ShardLogOptions{shard.id, options.self, lineage.incarnation, first,
-                                                         options.genesis, LogIndex{*left_at}},
-                                         *ports.random);
+  LogIndex chosen = std::max(*known, shard.applied);
+  Replay(shard, chosen);
+  LogIndex replayed = shard.catch_up.suspended ? chosen : shard.applied;
+  absl::StatusOr<RecoveredLog> log = store_.Recover(
+      shard.id, {replayed, chosen, shard.catch_up.gap, options.genesis, Configuration{LogIndex{}, first}});
+  if (!log.ok()) return log.status();
+  NoteDamage(shard, log->damaged);
+  // Rules 16 and 19: silent up to where it left once, and up to where something that it knew cannot be read.
+  shard.log =
+      std::make_unique<ShardLog>(ShardLogOptions{shard.id, options.self, lineage.incarnation, first, options.genesis,
+                                                 std::max(LogIndex{*left_at}, log->damaged)},
+                                 *ports.random);
   // Drawn, so that no late answer to a request of an earlier process counts for one of this (consensus.md rule 9).
   shard.barrier = std::make_unique<Barrier>(shard.id, ports.random->Next() >> 1);
   shard.log->RestoreChosen(log->chosen, log->owner, log->digest, std::move(log->members));
@@ -86,20 +100,22 @@ absl::Status Replica::State::RecoverShard(Shard& shard) {
     shard.log->RestoreRecord(row.index, row.record, std::move(row.value));
   }
   router_.SetOwner(shard.id, log->owner.replica, log->chosen);
-  return Replay(shard, log->chosen);
-}
-
-absl::Status Replica::State::Replay(Shard& shard, LogIndex through) {
-  while (shard.applied < through) {
-    LogIndex index = Next(shard.applied);
-    absl::StatusOr<SharedBytes> value = store_.ReadValue(shard.id, index);
-    if (!value.ok()) {
-      return absl::DataLossError(absl::StrCat("shard ", shard.id.value, ": chosen entry ", index.value,
-                                              " cannot be replayed: ", value.status().message()));
-    }
-    ApplyOne(shard, {index, *value, Sha256(**value)});
+  if (shard.catch_up.suspended) {
+    shard.catch_up.stored_through = log->chosen;
+  } else {
+    Replay(shard, log->chosen);
   }
   return absl::OkStatus();
+}
+
+// As far as the entries can be read.
+void Replica::State::Replay(Shard& shard, LogIndex through) {
+  while (!shard.catch_up.suspended && shard.applied < through) {
+    LogIndex index = Next(shard.applied);
+    absl::StatusOr<SharedBytes> value = store_.ReadValue(shard.id, index);
+    if (!value.ok()) return;
+    ApplyOne(shard, {index, *value, Sha256(**value)});
+  }
 }
 
 }  // namespace paxledger

@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t kCommitStartUs = 5'000;
 constexpr size_t kRecentBytesMax = 1 << 20;  // per shard
 constexpr int64_t kBackloggedTickUs = 100'000;
+constexpr int64_t kFrozenTickUs = 10'000;
 
 std::vector<ReplicaId> PeersOf(const ReplicaOptions& options) {
   std::vector<ReplicaId> peers = options.members;
@@ -29,7 +30,11 @@ Replica::State::State(ReplicaOptions replica_options, ReplicaPorts replica_ports
       commit_us(kCommitStartUs),
       store_(*ports.engine),
       disk_(options.self, PeersOf(options), *ports.engine, *ports.transport, ports.metrics),
-      router_(options.self, options.members, options.shards) {
+      router_(options.self, options.members, options.shards),
+      row_source_(ports, RowSourceHost(), options.catch_up.part_bytes),
+      backfill_(ports, BackfillHost(), options.catch_up),
+      entries_wanted_(ports, [this](ShardId shard) { return LivingHostsOf(shard); }),
+      scrub_(ports, ScrubHost(), options.shards, options.catch_up.scrub_bytes_per_second) {
   std::sort(options.members.begin(), options.members.end());
   Check(options.placement.empty() || options.placement.size() == options.shards,
         "the creation document places every shard");
@@ -73,6 +78,14 @@ Moment Replica::State::Now(const Shard& shard) const {
 
 void Replica::State::Step(Shard& shard, const ShardLogEvent& event) {
   if (shard.log == nullptr) return;
+  if (shard.catch_up.frozen) {
+    // Messages may be lost, and time comes again; what is durable must be told.
+    if (const auto* persisted = std::get_if<event::Persisted>(&event)) {
+      shard.catch_up.held_back.push_back(*persisted);
+    }
+    shard.wake_at_us = std::min(shard.wake_at_us, ports.clock->MonotonicMicros() + kFrozenTickUs);
+    return;
+  }
   Effects effects = shard.log->Step(event, Now(shard));
   Check(effects.fatal.empty(),
         effects.fatal);  // rule 8: nothing that this process holds can be trusted any more
@@ -84,17 +97,14 @@ void Replica::State::Step(Shard& shard, const ShardLogEvent& event) {
     }
   }
   for (OutgoingPaxos& out : effects.send) ports.transport->Send(out.to, std::move(out.message));
-  for (ChosenEntry& entry : effects.apply) shard.to_apply.push_back(std::move(entry));
+  for (ChosenEntry& entry : effects.apply) shard.to_apply.push_back({std::move(entry), batches_written_ + 1});
   for (PendingCommand& command : effects.returned) {
     // Rule 13: they go to the winner, however far they came; kept here they would make the two duel on. It is no circle, for
     // each time the log went on.
     command.hops = 0;
     Route(shard.id, std::move(command), 0);
   }
-  if (effects.fetch.has_value()) {
-    ports.transport->Send(effects.fetch->from,
-                          FetchRequest{shard.id, effects.fetch->first, effects.fetch->last});
-  }
+  if (effects.fetch.has_value()) FetchFrom(shard, *effects.fetch);
   router_.SetOwner(shard.id, shard.log->owner().replica, shard.log->chosen());
   // The least: a busy shard must not push the tick of a barrier, or of a retransmission, away for ever.
   shard.wake_at_us = std::min(shard.wake_at_us, effects.wake_at_us);
@@ -132,27 +142,32 @@ void Replica::State::AnswerNextFetch() {
 }
 
 void Replica::State::AnswerFetch(ReplicaId from, const FetchRequest& request) {
-  const Shard& shard = At(request.shard);
+  Shard& shard = At(request.shard);
   if (shard.log == nullptr) return;
   FetchAnswer answer;
   answer.shard = request.shard;
+  answer.from = request.from;
   size_t bytes = 0;
   for (LogIndex i = request.from; i <= request.to && i <= shard.applied && bytes < limits::kFetchBytesMax &&
                                   answer.entries.size() < limits::kFetchEntriesMax;
        i = Next(i)) {
     absl::StatusOr<SharedBytes> value = ReadEntry(request.shard, i);
+    if (!value.ok()) RepairEntry(shard, i, value.status());
     if (!value.ok()) break;
     bytes += (*value)->size();
     answer.entries.push_back({i, *std::move(value)});
   }
+  answer.lacks = answer.entries.empty() && request.from <= shard.applied;
   // Nothing follows: that is an answer too, so that a learner knows when to ask again.
   ports.transport->Send(from, std::move(answer));
 }
 
-void Replica::State::Handle(ReplicaId, FetchAnswer& answer) {
+void Replica::State::Handle(ReplicaId from, FetchAnswer& answer) {
   if (!ready_ || disk_.backlogged() || answer.shard.value >= shards_.size()) return;
   Shard& shard = At(answer.shard);
   size_t entries = answer.entries.size();
+  entries_wanted_.Handle(answer);
+  NoteFetched(shard, from, answer);
   Step(shard, event::Learned{std::move(answer.entries)});
   if (shard.log != nullptr) LearnOn(shard, entries);
 }
@@ -234,7 +249,7 @@ void Replica::State::Flush() {
 
 void Replica::State::ProposeGathered() {
   for (Shard& shard : shards_) {
-    if (shard.proposals.empty()) continue;
+    if (shard.proposals.empty() || shard.catch_up.frozen) continue;
     RouteAnew(shard);
     if (shard.proposals.empty()) continue;
     event::Proposed proposed{std::move(shard.proposals)};
@@ -257,6 +272,7 @@ void Replica::State::WriteGathered() {
   ports.engine->Write(std::move(batch), durability, [this, number, persisted = std::move(persisted)] {
     batches_done_ = number;
     NoteDurable();
+    ResumeFetches();
     for (const WrittenRow& row : persisted) {
       if (At(row.shard).life == row.life) Step(At(row.shard), row.event);
     }
@@ -266,14 +282,25 @@ void Replica::State::WriteGathered() {
 
 void Replica::State::ApplyGathered() {
   for (Shard& shard : shards_) {
-    if (shard.to_apply.empty()) continue;
-    while (!shard.to_apply.empty()) {
-      ChosenEntry entry = std::move(shard.to_apply.front());
+    if (shard.catch_up.suspended) DropStored(shard);
+    if (shard.catch_up.suspended || shard.log == nullptr) continue;
+    LogIndex before = shard.applied;
+    ReplayStored(shard);
+    // Learned again, because its row was damaged.
+    while (!shard.to_apply.empty() && shard.to_apply.front().entry.index <= shard.applied) {
+      shard.applied_not_durable.push_back({shard.to_apply.front().entry.index, shard.to_apply.front().batch});
+      shard.to_apply.pop_front();
+    }
+    while (!shard.to_apply.empty() && !shard.catch_up.suspended &&
+           shard.applied >= shard.catch_up.stored_through) {
+      ChosenEntry entry = std::move(shard.to_apply.front().entry);
       shard.to_apply.pop_front();
       ApplyOne(shard, entry);
     }
-    RunBarrier(shard, shard.barrier->Chosen(LocalOf(shard)));
+    if (shard.applied > before) RunBarrier(shard, shard.barrier->Chosen(LocalOf(shard)));
   }
+  NoteDurable();  // the rows of some were written before they were known chosen
+  ResumeFetches();
 }
 
 void Replica::State::ApplyOne(Shard& shard, const ChosenEntry& entry) {
@@ -304,7 +331,7 @@ void Replica::State::NoteDurable() {
   for (Shard& shard : shards_) {
     std::deque<std::pair<LogIndex, uint64_t>>& waiting = shard.applied_not_durable;
     while (!waiting.empty() && waiting.front().second <= batches_done_) {
-      shard.durable = waiting.front().first;
+      shard.durable = std::max(shard.durable, waiting.front().first);
       waiting.pop_front();
     }
   }
@@ -317,7 +344,14 @@ absl::StatusOr<SharedBytes> Replica::State::ReadEntry(ShardId id, LogIndex index
   if (!shard.recent.empty() && index >= shard.recent.front().index) {
     return shard.recent[index.value - shard.recent.front().index.value].value;
   }
-  return store_.ReadValue(id, index);
+  bool waits = shard.catch_up.gap.has_value() && shard.catch_up.gap->Contains(index);
+  absl::StatusOr<SharedBytes> value = absl::UnavailableError("the row of the entry is not here yet");
+  if (!waits) value = store_.ReadValue(id, index);
+  if (value.ok()) return value;
+  for (const FetchedEntry& entry : fetched_) {
+    if (entry.shard == id && entry.index == index) return entry.value;
+  }
+  return value;
 }
 
 // --- time -----------------------------------------------------------------------------------------------------------
@@ -329,6 +363,7 @@ void Replica::State::Wake() {
   UpdateHealth();
   int64_t now_us = ports.clock->MonotonicMicros();
   if (now_us >= notices_at_us_) SendNoticesToAll();
+  if (now_us >= catch_up_at_us_) TickCatchUp(now_us);
   for (Shard& shard : shards_) {
     if (shard.log == nullptr) continue;
     if (now_us >= shard.learn_at_us) Learn(shard, now_us);
@@ -347,7 +382,7 @@ void Replica::State::Wake() {
 }
 
 void Replica::State::ArmTimer() {
-  int64_t wake_at_us = notices_at_us_;
+  int64_t wake_at_us = std::min(notices_at_us_, catch_up_at_us_);
   for (const Shard& shard : shards_) {
     wake_at_us = std::min({wake_at_us, shard.wake_at_us, shard.learn_at_us});
   }

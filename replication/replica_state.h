@@ -6,18 +6,24 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "replication/backfill.h"
 #include "replication/core/barrier.h"
 #include "replication/core/shard_log.h"
 #include "replication/disk_watch.h"
+#include "replication/entry_fetch.h"
 #include "replication/lineage.h"
 #include "replication/log_store.h"
 #include "replication/peer_watch.h"
 #include "replication/replica.h"
 #include "replication/routing.h"
+#include "replication/row_source.h"
+#include "replication/scrub.h"
+#include "replication/snapshot_install.h"
 
 namespace paxledger {
 
@@ -35,10 +41,11 @@ class Replica::State {
 
   bool HasQuorum() const;
   bool Hosts(ShardId shard) const { return At(shard).log != nullptr; }
+  bool Serves(ShardId shard) const { return Hosts(shard) && !At(shard).catch_up.suspended; }
   std::vector<ShardId> Hosted() const;
   Configuration MembersOf(ShardId shard) const;
   std::vector<ReplicaId> HostsOf(ShardId shard) const;
-  std::optional<LogIndex> DurableAt(ShardId shard, ReplicaId replica) const;
+  std::optional<HeldThrough> HeldAt(ShardId shard, ReplicaId replica) const;
   void Host(ShardId shard);
   bool MayDrop(ShardId shard) const;
   void Drop(ShardId shard, absl::AnyInvocable<void()> done);
@@ -47,6 +54,7 @@ class Replica::State {
   absl::Status MayBegin() const { return disk_.MayBegin(options.members); }
   ShardStatus Status(ShardId shard) const;
   absl::StatusOr<SharedBytes> ReadEntry(ShardId shard, LogIndex index) const;
+  Task<absl::StatusOr<SharedBytes>> FetchEntry(ShardId shard, LogIndex index, Deadline deadline);
   int64_t ClockOffsetMicros() const;
   void HandOver();
   bool Idle() const;
@@ -61,6 +69,9 @@ class Replica::State {
   void Handle(ReplicaId from, ForwardedCommands& forwarded);
   void Handle(ReplicaId from, Notices& notices);
   void Handle(ReplicaId from, DiskNotice& notice);
+  void Handle(ReplicaId from, RowsRequest& request);
+  void Handle(ReplicaId from, RowsHead& head);
+  void Handle(ReplicaId from, RowsPart& part);
   void Handle(ReplicaId from, AppMessage& message);
 
   void Retire(absl::AnyInvocable<void()> done);
@@ -87,6 +98,8 @@ class Replica::State {
   static constexpr uint32_t kHopsMax = 4;
   static constexpr int kIncarnationRandomBits = 20;  // below the counter of processes
   static constexpr std::string_view kRetiredName = "retired";
+  static constexpr int64_t kNoticesEveryUs = 500'000;
+  static constexpr int64_t kHeldWithinUs = 4 * kNoticesEveryUs;
   static constexpr uint64_t kHosted = 1;  // in the meta row of a shard; 0: as the creation document says
   static constexpr uint64_t kDropped = 2;
 
@@ -99,12 +112,34 @@ class Replica::State {
   /// What others said of a shard, at first what the creation document says.
   struct Heard {
     struct Replica {
-      LogIndex index;  // everything up to there is durable
+      HeldThrough held;
       int64_t at_us = 0;
     };
     Configuration members;
     Owner owner;
     std::map<ReplicaId, Replica> durable;
+  };
+  struct UnappliedEntry {
+    ChosenEntry entry;
+    uint64_t batch;  // its row is in there, or before
+  };
+  /// How a shard that is far behind, or lost its state, comes back; replica_catchup.cc.
+  struct CatchUp {
+    std::unique_ptr<SnapshotInstall> install;  // null: none under way
+    bool suspended = false;                    // the machine has no state: nothing is applied, `applied` is 0
+    bool state_lost = false;                   // a snapshot at any index will do
+    bool frozen = false;  // the last batch of an installation is on its way: the log must not move
+    std::vector<event::Persisted> held_back;
+    LogIndex stored_through;  // entries up to here are to be applied from their rows
+    std::optional<LogGap> gap;
+    std::optional<FetchWanted> fetch;  // waits until what was fetched before is applied and durable
+    std::set<ReplicaId> refused;       // peers that have not got the next entry any more
+    uint64_t fetched_bytes = 0;        // since it was last level with its peers
+    Digest journal_before;             // of the machine, when the installation began...
+    LogIndex applied_before;           // ...and at which index
+    LogIndex damaged;                  // what this process found unreadable at its start ends here
+    int64_t nudged_at_us = 0;          // when others were last asked to decide that
+    std::set<LogIndex> repairing;      // rows that are being fetched from peers
   };
   struct Shard {
     ShardId id;
@@ -123,7 +158,8 @@ class Replica::State {
         applied_not_durable;  // with the batch that must be durable first
     int64_t wake_at_us = INT64_MAX;
     std::vector<PendingCommand> proposals;  // of this turn
-    std::deque<ChosenEntry> to_apply;
+    std::deque<UnappliedEntry> to_apply;
+    CatchUp catch_up;
     std::deque<RecentEntry> recent;
     size_t recent_bytes = 0;
     int64_t proposed_at_us = 0;  // when the value in flight was proposed here; 0: none
@@ -145,9 +181,10 @@ class Replica::State {
   const Shard& At(ShardId shard) const;
   absl::StatusOr<bool> WasHosted(const Shard& shard) const;
   absl::Status RecoverShard(Shard& shard);
+  std::vector<ReplicaId> FirstMembers(ShardId shard) const;
   static std::string HostName(ShardId shard);
   static std::string LeftName(ShardId shard);
-  absl::Status Replay(Shard& shard, LogIndex through);
+  void Replay(Shard& shard, LogIndex through);
   Moment Now(const Shard& shard) const;
   void UpdateClockOffset();
   void UpdateHealth();
@@ -179,6 +216,8 @@ class Replica::State {
   void ApplyGathered();
   void ApplyOne(Shard& shard, const ChosenEntry& entry);
   void NoteDurable();
+  void RemoveRows(ShardId shard, LogIndex left_at, absl::AnyInvocable<void()> done);
+  static HeldThrough HeldHere(const Shard& shard);
   ShardNotice NoticeOf(const Shard& shard) const;
   void SendNotices(ReplicaId to);
   void SendNoticesToAll();
@@ -188,11 +227,55 @@ class Replica::State {
   void LearnOn(Shard& shard, size_t entries);
   void Wake();
   void ArmTimer();
+
+  // Catching up
+  LogIndex KnownChosen(const Shard& shard) const;
+  bool WantsSnapshot(const Shard& shard) const;
+  void FetchFrom(Shard& shard, FetchWanted wanted);
+  void NoteFetched(Shard& shard, ReplicaId from, const FetchAnswer& answer);
+  bool NobodyHasNext(const Shard& shard) const;
+  std::vector<ReplicaId> LivingHostsOf(ShardId shard) const;
+  void BeginInstall(Shard& shard);
+  bool NeedsNoInstall(const Shard& shard) const;
+  void Suspend(Shard& shard);
+  void ClearForInstall(Shard& shard, std::function<void()> done);
+  bool FinishInstall(Shard& shard, const InstalledSnapshot& at);
+  void OnInstalled(Shard& shard, const InstalledSnapshot& at);
+  std::optional<LogGap> GapAfter(const Shard& shard, const InstalledSnapshot& at) const;
+  bool FilledGap(ShardId shard, const LogGap& gap);
+  absl::Status RecoverCatchUp(Shard& shard);
+  void DropCatchUp(Shard& shard, std::function<void()> done);
+  void ResumeFetches();
+  void DropStored(Shard& shard);
+  void ReplayStored(Shard& shard);
+  RowSource::Host RowSourceHost();
+  Backfill::Host BackfillHost();
+  RowPull* PullOf(uint64_t session);
+  void TickCatchUp(int64_t now_us);
+  // Repair
+  void NoteDamage(Shard& shard, LogIndex through);
+  void Remember(ShardId shard, LogIndex index, SharedBytes value);
+  void LoseState(Shard& shard, const absl::Status& why);
+  void RepairEntry(Shard& shard, LogIndex index, const absl::Status& why);
+  void NudgeDamaged(Shard& shard, int64_t now_us);
+  Scrub::Host ScrubHost();
+  static std::string InstallingName(ShardId shard);
   void FailReadsOf(ShardId shard);
   void AnswerRead(ReadTicket ticket, absl::StatusOr<LogIndex> result);
 
   LogStore store_;
   DiskWatch disk_;
+  RowSource row_source_;
+  Backfill backfill_;
+  EntryFetch entries_wanted_;
+  Scrub scrub_;
+  int64_t catch_up_at_us_ = INT64_MAX;
+  struct FetchedEntry {
+    ShardId shard;
+    LogIndex index;
+    SharedBytes value;
+  };
+  std::deque<FetchedEntry> fetched_;  // lately, of entries whose rows are not here
   std::vector<Shard> shards_;
   std::map<ReplicaId, Peer> peers_;
   std::map<ReplicaId, uint64_t> admitted_;

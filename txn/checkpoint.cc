@@ -59,6 +59,21 @@ absl::Status Checkpoints::Recover() {
   return state_.tries.Recover(engine_, state_.accounts, next_sequence);
 }
 
+absl::StatusOr<CheckpointMark> Checkpoints::In(ShardId shard, EngineSnapshot& rows) {
+  absl::StatusOr<std::optional<std::string>> head =
+      rows.Get(Table::kState, StateRowKey(shard, StateRow::kHead, {}));
+  if (!head.ok()) return head.status();
+  if (!head->has_value()) return CheckpointMark{};
+  ByteReader in(**head);
+  CheckpointMark mark;
+  if (in.U8() != kVersion) in.Fail();
+  mark.applied = LogIndex{in.Varint()};
+  in.I64();  // the clock
+  mark.journal = Digest::FromRaw(in.Raw(32));
+  if (!in.ok()) return absl::DataLossError("the head row of a shard is damaged");
+  return mark;
+}
+
 void Checkpoints::AfterEntry(uint32_t commands) {
   // An empty entry counts too: what matters is how much would have to be replayed.
   commands_ += std::max(commands, 1u);

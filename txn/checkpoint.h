@@ -6,7 +6,9 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/strong_id.h"
+#include "replication/core/state_machine.h"
 #include "replication/store/engine.h"
 #include "txn/shard_state.h"
 
@@ -26,6 +28,9 @@ class Checkpoints {
   /// Loads the newest checkpoint; none is a shard at index 0.
   /// Errors: kDataLoss  a row is damaged
   [[nodiscard]] absl::Status Recover();
+
+  /// The checkpoint that stands in `rows`; index 0: none.
+  [[nodiscard]] static absl::StatusOr<CheckpointMark> In(ShardId shard, EngineSnapshot& rows);
 
   /// An entry with `commands` commands was applied: begins a checkpoint where it is time.
   void AfterEntry(uint32_t commands);

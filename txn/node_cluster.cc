@@ -88,7 +88,7 @@ ClusterReport NodeCluster::Report() {
     ShardId shard{i};
     ShardStatus status = node_.replica().Status(shard);
     ShardPlace place;
-    place.view = mover_.ViewOf(shard);
+    place.view = mover_.ViewOf(shard, MoverTask::Held::kDurable);
     place.owner = status.owner.replica;
     place.applied = status.chosen;
     place.voting = status.voting;

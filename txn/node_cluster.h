@@ -45,6 +45,11 @@ class NodeCluster {
     void set_ledger(StateMachine& ledger) { ledger_ = &ledger; }
     LogIndex applied() const override;
     void Apply(LogIndex index, const Envelope& entry, const Digest& value_digest) override;
+    Digest journal() const override { return ledger_->journal(); }
+    void Checkpoint(absl::AnyInvocable<void()> done) override { ledger_->Checkpoint(std::move(done)); }
+    absl::StatusOr<CheckpointMark> CheckpointIn(EngineSnapshot& rows) const override {
+      return ledger_->CheckpointIn(rows);
+    }
     void Release(absl::AnyInvocable<void()> done) override;
     absl::Status Reload() override;
 

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "base/limits.h"
+#include "base/mark.h"
 #include "txn/placement.h"
 
 namespace paxledger {
@@ -58,7 +59,8 @@ NodeContext::NodeContext(NodeOptions options, ReplicaPorts ports)
                               .shards = options_.shards,
                               .placement = options_.placement,
                               .routing = options_.routing,
-                              .genesis = options_.genesis},
+                              .genesis = options_.genesis,
+                              .catch_up = options_.catch_up},
                ports),
       mail_(replica_, *ports.executor, *ports.metrics) {
   replica_.set_peer_lost_handler([this] {
@@ -80,11 +82,9 @@ std::unique_ptr<ShardMachine> NodeContext::MakeMachine(ShardId shard) {
 }
 
 absl::Status NodeContext::Recover(Compose compose, absl::AnyInvocable<void()> ready) {
-  // Which shards are hosted, the replica finds on its disk. The rows of the others are none.
+  // Which shards are hosted, the replica finds on its disk, and has their machines read their rows.
   for (uint32_t shard = 0; shard < options_.shards; ++shard) {
     machines_[shard] = MakeMachine(ShardId{shard});
-    absl::Status recovered = machines_[shard]->Recover();
-    if (!recovered.ok()) return recovered;
   }
   absl::Status recovered =
       replica_.Recover([this, compose = std::move(compose)](
@@ -106,8 +106,6 @@ ShardMachine& NodeContext::MachineFor(ShardId shard) {
   // of an earlier one stays good.
   serving_[shard.value] = 0;
   if (machine == nullptr) machine = MakeMachine(shard);
-  absl::Status reloaded = machine->Reload();
-  Check(reloaded.ok(), "the rows of a shard that is not hosted are none");
   ports_.executor->Post([this, shard] {
     if (hosted_handler_) hosted_handler_(shard);
   });
@@ -195,6 +193,18 @@ absl::StatusOr<RecordedBody> ReadBody(NodeContext& node, ShardId shard, const Tr
     if (body.has_value()) return *std::move(body);
   }
   return absl::DataLossError("the journal entry does not hold the transaction that the index names");
+}
+
+Task<absl::Status> FetchBodies(NodeContext& node, ShardId shard, LedgerKey key, Deadline deadline) {
+  if (!node.Hosts(shard)) co_return absl::UnavailableError("the shard moved to another node meanwhile");
+  std::vector<TransactionRecord> records = node.machine(shard).FindTransaction(key);
+  for (const TransactionRecord& record : records) {
+    if (record.body_at == LogIndex{} || node.replica().ReadEntry(shard, record.body_at).ok()) continue;
+    Mark("txn.body_fetched");
+    absl::StatusOr<SharedBytes> fetched = co_await node.replica().FetchEntry(shard, record.body_at, deadline);
+    if (!fetched.ok()) co_return fetched.status();
+  }
+  co_return absl::OkStatus();
 }
 
 const std::string* AssetOf(NodeContext& node, const LedgerKey& account) {

@@ -38,6 +38,7 @@ struct NodeOptions {
   Digest genesis;                                         // SHA-256 of the creation document
   uint32_t checkpoint_commands = 16384;
   size_t cached_accounts_max = 50'000;
+  CatchUpOptions catch_up;
 };
 
 /// What the tasks of a node share: its replica, the machines of the shards that are hosted here, the way to those that are
@@ -66,7 +67,7 @@ class NodeContext {
   void Serve(ShardId shard) { serving_[shard.value] = 1; }
 
   /// A replica of the shard is here and serves. False: ask `remote()`.
-  bool Hosts(ShardId shard) const { return serving_[shard.value] != 0 && replica_.Hosts(shard); }
+  bool Hosts(ShardId shard) const { return serving_[shard.value] != 0 && replica_.Serves(shard); }
   /// Only of a shard that is hosted here; after each wait that must be asked again.
   ShardMachine& machine(ShardId shard) { return *machines_[shard.value]; }
   uint32_t shards() const { return options_.shards; }
@@ -138,9 +139,14 @@ struct RecordedBody {
 };
 
 /// The body of a transaction, from the journal of a shard that records it.
-/// Errors: kNotFound   the shard does not hold the body (it only saw a Resolve)
-///         kDataLoss   the journal does not hold what the index says
+/// Errors: kNotFound     the shard does not hold the body (it only saw a Resolve)
+///         kUnavailable  its entry is not here yet: see FetchBodies
+///         kDataLoss     its entry is damaged here: see FetchBodies
 absl::StatusOr<RecordedBody> ReadBody(NodeContext& node, ShardId shard, const TransactionRecord& record);
+
+/// Gets entries that hold bodies of `key` and cannot be read here from peers, so that `ReadBody` finds them for a while.
+/// Errors: kUnavailable  nobody had one in time, or the shard moved away
+Task<absl::Status> FetchBodies(NodeContext& node, ShardId shard, LedgerKey key, Deadline deadline);
 
 /// Null: not known here.
 const std::string* AssetOf(NodeContext& node, const LedgerKey& account);

@@ -186,6 +186,10 @@ Task<absl::StatusOr<AccountRead>> Reader::ReadDoubtful(LedgerKey key, ShardId sh
     if (!asked.ok()) co_return asked;
     late = LatestCommit(doubts);
     if (late > read.at) continue;
+    for (const Doubt& doubt : doubts) {
+      absl::Status fetched = co_await FetchBodies(node_, shard, doubt.in_doubt.vote.of.key, deadline);
+      if (!fetched.ok()) co_return fetched;
+    }
     if (!node_.Hosts(shard)) co_return MovedAway();
     absl::Status counted = Count(doubts, key, shard, &read);
     if (!counted.ok()) co_return counted;

@@ -122,6 +122,12 @@ void ShardMachine::Checkpoint(absl::AnyInvocable<void()> done) {
   state_->checkpoints.Request(std::move(done));
 }
 
+Digest ShardMachine::journal() const { return state_->shard.journal; }
+
+absl::StatusOr<CheckpointMark> ShardMachine::CheckpointIn(EngineSnapshot& rows) const {
+  return Checkpoints::In(options_.shard, rows);
+}
+
 LogTime ShardMachine::clock() const { return state_->shard.clock; }
 
 const Account* ShardMachine::FindAccount(const LedgerKey& key) {

@@ -106,9 +106,9 @@ class ShardMachine : public StateMachine {
   void Apply(LogIndex index, const Envelope& entry, const Digest& value_digest) override;
   void Release(absl::AnyInvocable<void()> done) override;
   absl::Status Reload() override;
-
-  /// Writes a checkpoint, after the one under way if any; `done` once it is durable. For a planned stop.
-  void Checkpoint(absl::AnyInvocable<void()> done);
+  Digest journal() const override;
+  void Checkpoint(absl::AnyInvocable<void()> done) override;
+  absl::StatusOr<CheckpointMark> CheckpointIn(EngineSnapshot& rows) const override;
 
   LogTime clock() const;
   /// nullptr: no such account. The pointer is good until the next call.

@@ -59,7 +59,13 @@ Task<absl::StatusOr<TransferRead>> TransactionReader::Read(LedgerKey key, std::s
         co_await ReadElsewhere({std::move(key), std::move(recovery_token)}, home, deadline);
     co_return read;
   }
-  absl::StatusOr<TransferRead> read = co_await ReadHere(std::move(key), std::move(token), deadline);
+  absl::StatusOr<TransferRead> read = co_await ReadHere(key, token, deadline);
+  if (absl::IsUnavailable(read.status()) || absl::IsDataLoss(read.status())) {
+    // Perhaps its body is in an entry that cannot be read here: peers have it.
+    absl::Status fetched = co_await FetchBodies(node_, home, key, deadline);
+    if (!fetched.ok()) co_return read;
+    read = co_await ReadHere(std::move(key), std::move(token), deadline);
+  }
   if (!read.ok()) co_return read;
   if (!node_.Hosts(home)) co_return absl::UnavailableError("the shard moved to another node meanwhile");
   std::vector<LedgerKey> unknown = UnknownAssets(node_, read->transaction);

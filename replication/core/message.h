@@ -57,6 +57,8 @@ struct ChosenValue {
 struct FetchAnswer {
   ShardId shard;
   std::vector<ChosenValue> entries;
+  LogIndex from;
+  bool lacks = false;  // the first is applied there, but its row is not there (yet, or any more)
 };
 
 /// Asks for the highest index at which the receiver durably holds an accepted or chosen value (consensus.md rule 9).
@@ -86,8 +88,10 @@ struct ForwardedCommands {
 struct ShardNotice {
   ShardId shard;
   Configuration members;  // in force for the next index
-  LogIndex durable;       // everything up to here is applied and durable there
-  Owner owner;            // of the next index
+  LogIndex durable;       // everything up to here is applied and durable there...
+  LogIndex
+      whole;    // ...and up to here so is each entry: a snapshot leaves the journal before it to be filled in
+  Owner owner;  // of the next index
 };
 
 /// Sent when a connection stands, when something of it changes, and now and then.
@@ -100,13 +104,64 @@ struct DiskNotice {
   bool full = false;
 };
 
+/// What is asked for in bulk.
+enum class RowsKind : uint8_t {
+  kState = 1,  // all rows of the shard's state machine, as of one checkpoint (consensus.md rule 20)
+  kLog = 2,    // rows of the log, of entries that are chosen
+};
+
+/// Asks for rows of a shard in parts, as they stand at the source when a session begins. The asker makes sessions up; it says
+/// which parts it takes, and where the first of them begins, so that a lost one is sent again.
+struct RowsRequest {
+  ShardId shard;
+  uint64_t session = 0;
+  RowsKind kind = RowsKind::kState;
+  LogIndex from;  // of kLog: entries from..to
+  LogIndex to;
+  uint64_t part = 0;       // the first that the asker lacks; 0 begins the session
+  uint64_t parts_end = 0;  // it takes parts below this one; 0 after the first part: it is done
+  bool again = false;      // `part` was lost, go back to it...
+  std::string position;    // ...where it begins: `RowsPart::next` of the part before; empty for the first
+};
+
+enum class RowsRefusal : uint8_t {
+  kNone = 0,
+  kNotHere = 1,  // the source has not got them itself (yet)
+  kBusy = 2,     // it serves as many sessions as it may
+  kGone = 3,     // it does not know the session any more
+};
+
+/// The first answer to a session. Of kState: the rows are those of a checkpoint at `index`, and this is the value chosen there
+/// and the configuration in force after it. Of kLog: rows up to `index` follow.
+struct RowsHead {
+  ShardId shard;
+  uint64_t session = 0;
+  RowsRefusal refusal = RowsRefusal::kNone;
+  LogIndex index;
+  SharedBytes value;  // of kState, and so are the next two
+  Configuration members;
+  Digest journal;  // the machine's hash chain at `index`
+};
+
+/// Some rows, in order of table and key.
+struct RowsPart {
+  ShardId shard;
+  uint64_t session = 0;
+  uint64_t part = 0;
+  uint32_t table = 0;     // of all rows in it
+  std::string next;       // where the next part begins: a table (byte) and a key; empty: this is the last
+  uint64_t checksum = 0;  // XXH3-64 of `rows`
+  SharedBytes rows;       // packed
+};
+
 /// A message of a layer above; opaque here.
 struct AppMessage {
   uint32_t machine = 0;
   std::string bytes;
 };
 
-using PeerMessage = std::variant<PaxosMessage, FetchRequest, FetchAnswer, BarrierRequest, BarrierAnswer,
-                                 ForwardedCommands, Notices, DiskNotice, AppMessage>;
+using PeerMessage =
+    std::variant<PaxosMessage, FetchRequest, FetchAnswer, BarrierRequest, BarrierAnswer, ForwardedCommands,
+                 Notices, DiskNotice, RowsRequest, RowsHead, RowsPart, AppMessage>;
 
 }  // namespace paxledger

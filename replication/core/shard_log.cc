@@ -72,7 +72,8 @@ void ShardLog::On(const event::Received& e, Effects& out) {
   }
   if (!m.proposed.none() || !m.mine.accepted.none()) highest_seen_ = std::max(highest_seen_, m.index);
   Slot& slot = SlotAt(m.index);
-  if (voting_ && BeliefIsNewer(slot, m.yours)) {
+  // Below where it is silent this replica knows that it lost records, and counts as having none.
+  if (voting_ && m.index > options_.silent_below && BeliefIsNewer(slot, m.yours)) {
     Mark("shard_log.lost_data");
     voting_ = false;
   }

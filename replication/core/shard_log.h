@@ -25,9 +25,11 @@ struct ShardLogOptions {
   ReplicaId self;
   Incarnation incarnation;  // durable before the log is made (consensus.md rule 1)
   std::vector<ReplicaId>
-      members;            // at index 0, sorted; without `self` it is a learner until an entry admits it
-  Digest genesis;         // digest of the value at index 0
-  LogIndex silent_below;  // a replica here left at this index and dropped its records: it votes at none below
+      members;     // at index 0, sorted; without `self` it is a learner until an entry admits it
+  Digest genesis;  // digest of the value at index 0
+  /// What a replica here knew up to this index is dropped or damaged (rules 16 and 19): it neither votes nor answers
+  /// barriers before it knows what is chosen up to there.
+  LogIndex silent_below;
 };
 
 /// The time and its measures, an input of every step. Microseconds.

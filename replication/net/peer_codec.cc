@@ -70,6 +70,8 @@ struct HeadWriter {
   void operator()(const FetchAnswer& m) const {
     wire::FetchAnswer& to = *head.mutable_fetch_answer();
     to.set_shard(m.shard.value);
+    to.set_from(m.from.value);
+    to.set_lacks(m.lacks);
     for (const ChosenValue& entry : m.entries) {
       Check(entry.value != nullptr, "a fetched entry has its value");
       to.add_indexes(entry.index.value);
@@ -107,11 +109,46 @@ struct HeadWriter {
       one.set_since(notice.members.since.value);
       for (ReplicaId member : notice.members.members) one.add_members(member.value);
       one.set_durable(notice.durable.value);
+      one.set_whole(notice.whole.value);
       one.set_owner(notice.owner.replica.value);
       one.set_owner_incarnation(notice.owner.incarnation.value);
     }
   }
   void operator()(const DiskNotice& m) const { head.mutable_disk()->set_full(m.full); }
+  void operator()(const RowsRequest& m) const {
+    wire::RowsRequest& to = *head.mutable_rows_request();
+    to.set_shard(m.shard.value);
+    to.set_session(m.session);
+    to.set_kind(static_cast<uint32_t>(m.kind));
+    to.set_from(m.from.value);
+    to.set_to(m.to.value);
+    to.set_part(m.part);
+    to.set_parts_end(m.parts_end);
+    to.set_position(m.position);
+    to.set_again(m.again);
+  }
+  void operator()(const RowsHead& m) const {
+    wire::RowsHead& to = *head.mutable_rows_head();
+    to.set_shard(m.shard.value);
+    to.set_session(m.session);
+    to.set_refusal(static_cast<uint32_t>(m.refusal));
+    to.set_index(m.index.value);
+    to.set_since(m.members.since.value);
+    for (ReplicaId member : m.members.members) to.add_members(member.value);
+    to.set_journal(DigestBytes(m.journal));
+    if (m.value != nullptr) values.push_back(*m.value);
+  }
+  void operator()(const RowsPart& m) const {
+    Check(m.rows != nullptr, "a part has its rows");
+    wire::RowsPart& to = *head.mutable_rows_part();
+    to.set_shard(m.shard.value);
+    to.set_session(m.session);
+    to.set_part(m.part);
+    to.set_table(m.table);
+    to.set_next(m.next);
+    to.set_checksum(m.checksum);
+    values.push_back(*m.rows);
+  }
   void operator()(const AppMessage& m) const {
     head.mutable_app()->set_machine(m.machine);
     values.push_back(m.bytes);
@@ -157,6 +194,8 @@ bool Read(const wire::FetchRequest& head, wire::Message&, FetchRequest* to) {
 
 bool Read(const wire::FetchAnswer& head, wire::Message& from, FetchAnswer* to) {
   to->shard.value = head.shard();
+  to->from.value = head.from();
+  to->lacks = head.lacks();
   if (head.indexes_size() != from.values_size()) return false;
   to->entries.reserve(static_cast<size_t>(head.indexes_size()));
   for (int i = 0; i < head.indexes_size(); ++i) {
@@ -190,18 +229,25 @@ bool Read(const wire::ForwardedCommands& head, wire::Message& from, ForwardedCom
   return true;
 }
 
+/// Sorted, each once, none of them nobody.
+template <class Numbers>
+bool ReadMembers(const Numbers& from, std::vector<ReplicaId>* to) {
+  if (from.size() > static_cast<int>(limits::kReplicasMax)) return false;
+  for (uint32_t member : from) {
+    ReplicaId id{static_cast<uint16_t>(member)};
+    if (member == 0 || member > UINT16_MAX || !(to->empty() || to->back() < id)) return false;
+    to->push_back(id);
+  }
+  return true;
+}
+
 bool ReadNotice(const wire::Notice& from, ShardNotice* to) {
   if (from.shard() >= limits::kShardsMax || from.owner() > UINT16_MAX) return false;
-  if (from.members_size() == 0 || from.members_size() > static_cast<int>(limits::kReplicasMax)) return false;
   to->shard.value = from.shard();
   to->members.since.value = from.since();
-  for (uint32_t member : from.members()) {
-    ReplicaId id{static_cast<uint16_t>(member)};
-    bool in_order = to->members.members.empty() || to->members.members.back() < id;
-    if (member == 0 || member > UINT16_MAX || !in_order) return false;
-    to->members.members.push_back(id);
-  }
+  if (!ReadMembers(from.members(), &to->members.members) || to->members.members.empty()) return false;
   to->durable.value = from.durable();
+  to->whole.value = from.whole();
   to->owner.replica.value = static_cast<uint16_t>(from.owner());
   to->owner.incarnation.value = from.owner_incarnation();
   return true;
@@ -217,6 +263,45 @@ bool Read(const wire::Notices& head, wire::Message&, Notices* to) {
 
 bool Read(const wire::DiskNotice& head, wire::Message&, DiskNotice* to) {
   to->full = head.full();
+  return true;
+}
+
+bool Read(const wire::RowsRequest& head, wire::Message&, RowsRequest* to) {
+  bool known = head.kind() == static_cast<uint32_t>(RowsKind::kState) ||
+               head.kind() == static_cast<uint32_t>(RowsKind::kLog);
+  if (!known) return false;
+  to->shard.value = head.shard();
+  to->session = head.session();
+  to->kind = static_cast<RowsKind>(head.kind());
+  to->from.value = head.from();
+  to->to.value = head.to();
+  to->part = head.part();
+  to->parts_end = head.parts_end();
+  to->position = head.position();
+  to->again = head.again();
+  return true;
+}
+
+bool Read(const wire::RowsHead& head, wire::Message& from, RowsHead* to) {
+  if (head.refusal() > static_cast<uint32_t>(RowsRefusal::kGone) || from.values_size() > 1) return false;
+  to->shard.value = head.shard();
+  to->session = head.session();
+  to->refusal = static_cast<RowsRefusal>(head.refusal());
+  to->index.value = head.index();
+  to->members.since.value = head.since();
+  if (from.values_size() == 1) to->value = TakeShared(from.mutable_values(0));
+  return ReadMembers(head.members(), &to->members.members) && TakeDigest(head.journal(), &to->journal);
+}
+
+bool Read(const wire::RowsPart& head, wire::Message& from, RowsPart* to) {
+  if (from.values_size() != 1) return false;
+  to->shard.value = head.shard();
+  to->session = head.session();
+  to->part = head.part();
+  to->table = head.table();
+  to->next = head.next();
+  to->checksum = head.checksum();
+  to->rows = TakeShared(from.mutable_values(0));
   return true;
 }
 
@@ -241,7 +326,8 @@ bool ReadAs(const Head& head, wire::Message& from, std::vector<PeerMessage>* out
 bool ReadMessage(wire::Message& from, std::vector<PeerMessage>* out) {
   int kinds = from.has_paxos() + from.has_fetch_request() + from.has_fetch_answer() +
               from.has_barrier_request() + from.has_barrier_answer() + from.has_forwarded_commands() +
-              from.has_app() + from.has_notices() + from.has_disk();
+              from.has_app() + from.has_notices() + from.has_disk() + from.has_rows_request() +
+              from.has_rows_head() + from.has_rows_part();
   if (kinds != 1) return false;
   if (from.has_paxos()) return ReadAs<PaxosMessage>(from.paxos(), from, out);
   if (from.has_fetch_request()) return ReadAs<FetchRequest>(from.fetch_request(), from, out);
@@ -251,6 +337,9 @@ bool ReadMessage(wire::Message& from, std::vector<PeerMessage>* out) {
   if (from.has_forwarded_commands()) return ReadAs<ForwardedCommands>(from.forwarded_commands(), from, out);
   if (from.has_notices()) return ReadAs<Notices>(from.notices(), from, out);
   if (from.has_disk()) return ReadAs<DiskNotice>(from.disk(), from, out);
+  if (from.has_rows_request()) return ReadAs<RowsRequest>(from.rows_request(), from, out);
+  if (from.has_rows_head()) return ReadAs<RowsHead>(from.rows_head(), from, out);
+  if (from.has_rows_part()) return ReadAs<RowsPart>(from.rows_part(), from, out);
   return ReadAs<AppMessage>(from.app(), from, out);
 }
 

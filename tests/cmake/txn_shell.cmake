@@ -1,6 +1,7 @@
 # The shell of `txn` on whole nodes over the simulator's ports, in virtual time.
 paxledger_test(txn_shell_test
   SOURCES
+    ${CMAKE_CURRENT_SOURCE_DIR}/unit/catch_up_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/identity_shell_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/membership_shell_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/read_cost_test.cc

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "replication/replica.h"
 #include "tests/sim/sim_engine.h"
 #include "tests/sim/sim_network.h"
 
@@ -41,6 +42,7 @@ struct Plan {
   uint32_t primary_shards = 0;  // the first so many are in mode primary (consensus.md rule 15)
   uint32_t checkpoint_commands = 64;
   size_t cached_accounts = 50'000;
+  CatchUpOptions catch_up;
   NetworkProfile network;
   DiskProfile disk;
 

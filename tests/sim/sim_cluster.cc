@@ -72,6 +72,7 @@ NodeOptions SimCluster::OptionsOf(uint32_t machine) const {
   options.genesis = Sha256("simulated genesis");
   options.checkpoint_commands = plan_.checkpoint_commands;
   options.cached_accounts_max = plan_.cached_accounts;
+  options.catch_up = plan_.catch_up;
   return options;
 }
 

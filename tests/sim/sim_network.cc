@@ -71,6 +71,16 @@ struct MessageNote {
     Note("forwarded: shard, hops, commands, bytes", m.shard.value, m.hops, m.commands.size(), bytes);
   }
   void operator()(const DiskNotice& m) const { Note("disk: full", m.full ? 1 : 0, 0); }
+  void operator()(const RowsRequest& m) const {
+    Note("rows asked: shard, session, part, end", m.shard.value, m.session, m.part, m.parts_end);
+  }
+  void operator()(const RowsHead& m) const {
+    Note("rows head: shard, session, refusal, index", m.shard.value, m.session,
+         static_cast<uint64_t>(m.refusal), m.index.value);
+  }
+  void operator()(const RowsPart& m) const {
+    Note("rows part: shard, session, part, checksum", m.shard.value, m.session, m.part, m.checksum);
+  }
   void operator()(const AppMessage& m) const {
     Note("app: machine, bytes, hash", m.machine, m.bytes.size(), Checksum64(m.bytes));
   }

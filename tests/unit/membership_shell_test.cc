@@ -55,6 +55,10 @@ class ClusterInChange : public ShellCluster {
     }
     return true;
   }
+  bool HasWhole(uint32_t id, ShardId shard) {
+    std::optional<HeldThrough> held = node(id).replica().HeldAt(shard, ReplicaId{static_cast<uint16_t>(id)});
+    return held.has_value() && held->durable > LogIndex{} && held->whole == held->durable;
+  }
   bool IsReady(uint32_t id) {
     std::optional<absl::Status> ready;
     node(id).Ready([&ready](absl::Status status) { ready = std::move(status); });
@@ -199,6 +203,51 @@ TEST(Membership, StatementsAndEventsMoveWithTheirShard) {
   }
 }
 
+/// So that whoever joins takes snapshots.
+CatchUpOptions SmallCatchUp() {
+  CatchUpOptions options;
+  options.snapshot_behind_entries = 8;
+  options.snapshot_empty_entries = 4;
+  options.part_bytes = 300;
+  options.ingest_bytes = 2'000;
+  return options;
+}
+
+TEST(Membership, WhoLeavesKeepsItsJournalUntilAMajorityHasAllOfIt) {
+  ClusterInChange cluster;
+  cluster.Pay(2, 60);
+  cluster.catch_up = SmallCatchUp();
+  cluster.catch_up.backfill_bytes_per_second = 1;  // never done
+  constexpr ShardId kMoved{1};
+  cluster.AddFour();
+  absl::StatusOr<DirectoryResult> fifth = cluster.Wish(2, AddNode{"dc2-b", "dc2", "host:1"});
+  ASSERT_TRUE(fifth.ok());
+  ASSERT_EQ(fifth->number, ReplicaId{5});
+  cluster.StartNode(5);
+  ASSERT_TRUE(cluster.Wish(3, PinShard{kMoved, "dc1-b"}).ok());
+  ASSERT_TRUE(cluster.Wish(3, PinShard{kMoved, "dc2-b"}).ok());
+  const std::vector<ReplicaId> wanted{ReplicaId{3}, kFour, ReplicaId{5}};
+  ASSERT_TRUE(
+      cluster.RunUntil([&] { return cluster.node(3).replica().MembersOf(kMoved).members == wanted; }));
+  EXPECT_GE(cluster.Hits("snapshot.received"), 2u);
+  cluster.Pay(4, 5);  // they serve all the while
+  EXPECT_FALSE(cluster.HasWhole(4, kMoved) || cluster.HasWhole(5, kMoved));
+  cluster.RunFor(absl::Seconds(10));
+  // Two of the three new members hold a state, and the third alone has the journal: as long as nobody else has, it is kept.
+  EXPECT_TRUE(cluster.node(1).replica().Hosts(kMoved) || cluster.node(2).replica().Hosts(kMoved));
+  cluster.catch_up = SmallCatchUp();
+  for (uint32_t id : {4u, 5u}) {
+    cluster.Kill(id);
+    cluster.StartNode(id);
+  }
+  cluster.Kill(3);  // so that the journal comes from those who left
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.HasWhole(4, kMoved) && cluster.HasWhole(5, kMoved); }));
+  cluster.StartNode(3);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.InPlace(); }));
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.IsReady(3); }));
+  cluster.ExpectMoneyAndDigests(4);
+}
+
 TEST(Membership, ADeadNodeIsReplacedUnderItsName) {
   ClusterInChange cluster;
   cluster.Kill(2);
@@ -256,6 +305,10 @@ TEST(Membership, MovesEndThoughNodesCrashAllTheTime) {
   for (uint64_t seed = 1; seed <= 8; ++seed) {
     SCOPED_TRACE(seed);
     ClusterInChange cluster(seed);
+    if (seed > 4) {
+      cluster.Pay(1, 30);
+      cluster.catch_up = SmallCatchUp();
+    }
     Random random(seed * 977);
     cluster.AddFour();
     if (testing::Test::HasFatalFailure()) return;

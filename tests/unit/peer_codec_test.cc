@@ -39,7 +39,8 @@ TEST(PeerCodec, GivesBackEveryFieldOfEveryMessageInOrder) {
   PaxosMessage paxos = FullPaxosMessage();
   ASSERT_TRUE(writer.Add(paxos));
   ASSERT_TRUE(writer.Add(FetchRequest{ShardId{1}, LogIndex{2}, LogIndex{3}}));
-  ASSERT_TRUE(writer.Add(FetchAnswer{ShardId{1}, {{LogIndex{2}, Shared("two")}, {LogIndex{3}, Shared("")}}}));
+  ASSERT_TRUE(writer.Add(
+      FetchAnswer{ShardId{1}, {{LogIndex{2}, Shared("two")}, {LogIndex{3}, Shared("")}}, LogIndex{2}}));
   ASSERT_TRUE(writer.Add(BarrierRequest{ShardId{4}, 99}));
   ASSERT_TRUE(writer.Add(BarrierAnswer{ShardId{4}, 99, LogIndex{12}, LogIndex{11}}));
   ASSERT_TRUE(
@@ -47,7 +48,7 @@ TEST(PeerCodec, GivesBackEveryFieldOfEveryMessageInOrder) {
   ASSERT_TRUE(writer.Add(DiskNotice{true}));
   ASSERT_TRUE(writer.Add(AppMessage{17, std::string("\0x", 2)}));
   ShardNotice notice{ShardId{6}, Configuration{LogIndex{40}, {ReplicaId{1}, ReplicaId{2}, ReplicaId{9}}},
-                     LogIndex{41}, Owner{ReplicaId{2}, Incarnation{77}}};
+                     LogIndex{41}, LogIndex{30}, Owner{ReplicaId{2}, Incarnation{77}}};
   ASSERT_TRUE(writer.Add(Notices{{notice}}));
   FrameTimes times{.wall_us = -5, .sent_us = 1'000, .echo_us = 2'000, .held_us = 3};
   writer.EndFrame(times);
@@ -74,6 +75,8 @@ TEST(PeerCodec, GivesBackEveryFieldOfEveryMessageInOrder) {
   EXPECT_EQ(answer.entries[1].index, LogIndex{3});
   EXPECT_EQ(*answer.entries[0].value, "two");
   EXPECT_EQ(*answer.entries[1].value, "");
+  EXPECT_EQ(answer.from, LogIndex{2});
+  EXPECT_FALSE(answer.lacks);
   EXPECT_EQ(std::get<BarrierRequest>(frame.messages[3]).round, 99u);
   EXPECT_EQ(std::get<BarrierAnswer>(frame.messages[4]).highest, LogIndex{12});
   EXPECT_EQ(std::get<BarrierAnswer>(frame.messages[4]).chosen, LogIndex{11});
@@ -89,7 +92,68 @@ TEST(PeerCodec, GivesBackEveryFieldOfEveryMessageInOrder) {
   ASSERT_EQ(notices.shards.size(), 1u);
   EXPECT_EQ(notices.shards[0].members, notice.members);
   EXPECT_EQ(notices.shards[0].durable, notice.durable);
+  EXPECT_EQ(notices.shards[0].whole, notice.whole);
   EXPECT_EQ(notices.shards[0].owner, notice.owner);
+}
+
+TEST(PeerCodec, RowsInBulkComeBackAsTheyWere) {
+  RowsRequest request;
+  request.shard = ShardId{3};
+  request.session = 77;
+  request.kind = RowsKind::kLog;
+  request.from = LogIndex{5};
+  request.to = LogIndex{9};
+  request.part = 2;
+  request.parts_end = 8;
+  request.again = true;
+  request.position = std::string("\0key", 4);
+  RowsHead head{ShardId{3},         77,
+                RowsRefusal::kNone, LogIndex{9},
+                Shared("value"),    Configuration{LogIndex{4}, {ReplicaId{1}, ReplicaId{3}}},
+                Sha256("journal")};
+  RowsHead refusal;
+  refusal.refusal = RowsRefusal::kGone;
+  RowsPart part{ShardId{3}, 77, 2, 4, std::string("\4next"), 99, Shared("rows")};
+  FetchAnswer lacks;
+  lacks.lacks = true;
+  FrameWriter writer;
+  ASSERT_TRUE(writer.Add(request));
+  ASSERT_TRUE(writer.Add(head));
+  ASSERT_TRUE(writer.Add(refusal));
+  ASSERT_TRUE(writer.Add(part));
+  ASSERT_TRUE(writer.Add(lacks));
+  writer.EndFrame(1);
+
+  FrameReader reader;
+  PeerFrame frame;
+  ASSERT_TRUE(reader.Decode(Body(writer), &frame).ok());
+  ASSERT_EQ(frame.messages.size(), 5u);
+  const auto& asked = std::get<RowsRequest>(frame.messages[0]);
+  EXPECT_EQ(asked.shard, request.shard);
+  EXPECT_EQ(asked.session, request.session);
+  EXPECT_EQ(asked.kind, request.kind);
+  EXPECT_EQ(asked.from, request.from);
+  EXPECT_EQ(asked.to, request.to);
+  EXPECT_EQ(asked.part, request.part);
+  EXPECT_EQ(asked.parts_end, request.parts_end);
+  EXPECT_TRUE(asked.again);
+  EXPECT_EQ(asked.position, request.position);
+  const auto& stands = std::get<RowsHead>(frame.messages[1]);
+  EXPECT_EQ(stands.session, head.session);
+  EXPECT_EQ(stands.index, head.index);
+  EXPECT_EQ(*stands.value, "value");
+  EXPECT_EQ(stands.members, head.members);
+  EXPECT_EQ(stands.journal, head.journal);
+  EXPECT_EQ(std::get<RowsHead>(frame.messages[2]).refusal, RowsRefusal::kGone);
+  EXPECT_EQ(std::get<RowsHead>(frame.messages[2]).value, nullptr);
+  const auto& got = std::get<RowsPart>(frame.messages[3]);
+  EXPECT_EQ(got.session, part.session);
+  EXPECT_EQ(got.part, part.part);
+  EXPECT_EQ(got.table, part.table);
+  EXPECT_EQ(got.next, part.next);
+  EXPECT_EQ(got.checksum, part.checksum);
+  EXPECT_EQ(*got.rows, "rows");
+  EXPECT_TRUE(std::get<FetchAnswer>(frame.messages[4]).lacks);
 }
 
 TEST(PeerCodec, KeepsAnEmptyValueApartFromNone) {
@@ -187,7 +251,7 @@ TEST(PeerCodec, RefusesGarbageAndBrokenFormats) {
 
 TEST(PeerCodec, EveryTruncationIsRefusedOrShorter) {
   FrameWriter writer;
-  ASSERT_TRUE(writer.Add(FetchAnswer{ShardId{1}, {{LogIndex{2}, Shared("two")}}}));
+  ASSERT_TRUE(writer.Add(FetchAnswer{ShardId{1}, {{LogIndex{2}, Shared("two")}}, LogIndex{2}}));
   writer.EndFrame({.wall_us = 1});
   std::string body = Body(writer);
   FrameReader reader;

@@ -226,6 +226,44 @@ TEST_F(OneLog, StopsVotingWhenToldOfARecordNewerThanItsDisk) {
   EXPECT_TRUE(effects.send.empty());
 }
 
+// Rule 19: what it promised and accepted up to there cannot be read any more, and it knows that.
+TEST(DamagedLog, IsSilentUntilItKnowsWhatIsChosenAndVotesThen) {
+  Random random(1);
+  ShardLogOptions options{.shard = ShardId{0},
+                          .self = kOne,
+                          .incarnation = Incarnation{10},
+                          .members = {kOne, kTwo, kThree},
+                          .genesis = Sha256("genesis"),
+                          .silent_below = LogIndex{2}};
+  ShardLog log(options, random);
+  auto step = [&log](const ShardLogEvent& event) { return log.Step(event, Moment{}); };
+  PaxosMessage prepare;
+  prepare.index = LogIndex{1};
+  prepare.yours.promised = Ballot::Of(4, kTwo);  // more than its disk holds
+  prepare.mine.promised = Ballot::Of(5, kTwo);
+  prepare.ask = true;
+  Effects effects = step(event::Received{kTwo, prepare});
+  EXPECT_TRUE(effects.persist.empty());
+  EXPECT_TRUE(effects.send.empty());
+  EXPECT_TRUE(log.voting()) << "no sign of another disk";
+  EXPECT_FALSE(log.may_vote());
+
+  std::vector<ChosenValue> entries;
+  for (uint64_t i = 1; i <= 2; ++i) {
+    std::string value = EncodeEnvelope(Owner{kTwo, Incarnation{1}}, static_cast<int64_t>(i), {});
+    entries.push_back({LogIndex{i}, std::make_shared<const std::string>(std::move(value))});
+  }
+  step(event::Learned{{entries[0]}});
+  EXPECT_FALSE(log.may_vote());
+  step(event::Learned{{entries[1]}});
+  EXPECT_TRUE(log.may_vote());
+  prepare.index = LogIndex{3};
+  prepare.yours = Record{};
+  effects = step(event::Received{kTwo, prepare});
+  ASSERT_EQ(effects.persist.size(), 1u);
+  EXPECT_EQ(effects.persist[0].record.promised, Ballot::Of(5, kTwo));
+}
+
 TEST_F(OneLog, TwoValuesAtOneBallotStopTheReplica) {
   auto first = std::make_shared<const std::string>(EncodeEnvelope(Owner{kTwo, Incarnation{1}}, 1, {}));
   auto second = std::make_shared<const std::string>(EncodeEnvelope(Owner{kTwo, Incarnation{1}}, 2, {}));

@@ -80,6 +80,7 @@ NodeOptions ShellCluster::OptionsOf(uint32_t id) {
   options.cluster_id = "test";
   options.data_centre = absl::StrCat("dc", DataCentreOf(id));
   options.self = ReplicaId{static_cast<uint16_t>(id)};
+  options.catch_up = catch_up;
   options.shards = shards_;
   options.routing = routing_;
   options.genesis = Sha256("genesis");

@@ -64,6 +64,10 @@ class ShellCluster {
     }
     return condition();
   }
+  /// Of nodes that are started from now on.
+  CatchUpOptions catch_up;
+  /// What is left of the node when it is dead.
+  sim::SimDisk& disk(uint32_t id) { return machines_[id].disk; }
   /// The process dies, and its memory with it; the disk keeps what was durable.
   void Kill(uint32_t id);
   void StartNode(uint32_t id);
