@@ -34,3 +34,7 @@ add_executable(ledger-bench
   bench/load.cc
   bench/main.cc)
 target_link_libraries(ledger-bench PRIVATE tools_core txn_core)
+
+# What ops/rejoin-bench holds a rejoining node against.
+add_executable(bulk-write bench/bulk_write.cc)
+target_link_libraries(bulk-write PRIVATE replication_driver replication_store RocksDB::rocksdb-shared)
