@@ -125,7 +125,8 @@ void Replica::State::Handle(ReplicaId from, PaxosMessage& message) {
 void Replica::State::Handle(ReplicaId from, FetchRequest& request) {
   if (!ready_ || request.shard.value >= shards_.size()) return;
   bool first = fetches_.empty();
-  fetches_.insert_or_assign(std::pair(from, request.shard), request);
+  LogIndex single = request.from == request.to ? request.from : LogIndex{};
+  fetches_.insert_or_assign(FetchName(from, request.shard, single), request);
   if (first) ports.executor->Post([this] { AnswerNextFetch(); });
 }
 
@@ -136,7 +137,7 @@ void Replica::State::AnswerNextFetch() {
   fetch_answered_ = next->first;
   FetchRequest request = next->second;
   fetches_.erase(next);
-  AnswerFetch(fetch_answered_.first, request);
+  AnswerFetch(std::get<ReplicaId>(fetch_answered_), request);
   FlushSoon();
   if (!fetches_.empty()) ports.executor->Post([this] { AnswerNextFetch(); });
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -265,6 +266,7 @@ class Replica::State {
 
   LogStore store_;
   DiskWatch disk_;
+  Router router_;
   RowSource row_source_;
   Backfill backfill_;
   EntryFetch entries_wanted_;
@@ -279,8 +281,10 @@ class Replica::State {
   std::vector<Shard> shards_;
   std::map<ReplicaId, Peer> peers_;
   std::map<ReplicaId, uint64_t> admitted_;
-  std::map<std::pair<ReplicaId, ShardId>, FetchRequest> fetches_;  // to be answered, one in a turn
-  std::pair<ReplicaId, ShardId> fetch_answered_;                   // the last one
+  /// Of who asks for one entry, that entry too: a repair must not take the place of what a learner asks for, or of other repairs.
+  using FetchName = std::tuple<ReplicaId, ShardId, LogIndex>;
+  std::map<FetchName, FetchRequest> fetches_;  // to be answered, one in a turn
+  FetchName fetch_answered_;                   // the last one
   std::map<std::pair<ReplicaId, uint64_t>, ForwardedCommands>
       forwards_;  // by peer, and shard with urgency and hops
   EngineBatch batch_;
@@ -294,7 +298,6 @@ class Replica::State {
   std::vector<WrittenRow> batch_persisted_;
   std::map<ReadTicket, WaitingRead> reads_;
   ReadTicket next_ticket_ = 1;
-  Router router_;
   bool in_touch_ = false;        // with a majority
   int64_t health_at_us_ = 0;     // when the peers' health was looked at last
   std::vector<ReplicaId> near_;  // nodes of the own data centre, without this one

@@ -2,8 +2,11 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/clock.h"
 #include "base/strong_id.h"
+#include "base/task.h"
 #include "ledger/encoding.h"
 #include "replication/core/envelope.h"
 #include "txn/command_view.h"
@@ -24,10 +27,15 @@ class BodyReader {
   /// Errors: kUnavailable  the journal that far back is not here
   ///         kDataLoss     it does not hold what the row says
   absl::StatusOr<const TransactionView*> Read(LogIndex index, uint32_t command);
+  /// After an error of `Read`: gets the entry from a peer where it cannot be read here, so that the next `Read` of it finds it.
+  /// Errors: kUnavailable  nobody had it in time
+  Task<absl::Status> Fetch(LogIndex index, Deadline deadline);
   /// Entries that were read from the journal.
   size_t entries_read() const { return entries_read_; }
 
  private:
+  absl::Status Hold(LogIndex index, SharedBytes value);
+
   NodeContext& node_;
   ShardId shard_;
   LogIndex index_;

@@ -71,6 +71,7 @@ Task<absl::StatusOr<OutboxPage>> EventReader::ReadHere(OutboxQuestion question) 
   if (!events.ok()) co_return events.status();
   page.has_more = events->size() == question.limit;
   BodyReader bodies(node_, shard);
+  const Deadline deadline{node_.now_us() + limits::kRequestTimeoutDefaultUs};
   size_t bytes = 0;
   for (const OutboxEvent& event : *events) {
     if (bytes >= limits::kEventsPageBytesMax) {
@@ -80,6 +81,11 @@ Task<absl::StatusOr<OutboxPage>> EventReader::ReadHere(OutboxQuestion question) 
     page.next = Behind(event.at);
     if (event.ledger != question.ledger) continue;
     absl::StatusOr<const TransactionView*> body = bodies.Read(event.body_at, event.command);
+    if (absl::IsUnavailable(body.status()) || absl::IsDataLoss(body.status())) {
+      absl::Status fetched = co_await bodies.Fetch(event.body_at, deadline);
+      if (!fetched.ok()) co_return fetched;
+      body = bodies.Read(event.body_at, event.command);
+    }
     if (!body.ok()) co_return body.status();
     CommittedEvent& told = page.events.emplace_back();
     told.shard = shard;

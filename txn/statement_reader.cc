@@ -84,6 +84,11 @@ Task<absl::Status> StatementReader::ReadBodies(ShardId shard, const LedgerKey* a
   page->lines.reserve(lines.size());
   for (LedgerLine& line : lines) {
     absl::StatusOr<const TransactionView*> body = bodies.Read(line.body_at, line.command);
+    if (absl::IsUnavailable(body.status()) || absl::IsDataLoss(body.status())) {
+      absl::Status fetched = co_await bodies.Fetch(line.body_at, deadline);
+      if (!fetched.ok()) co_return fetched;
+      body = bodies.Read(line.body_at, line.command);
+    }
     if (!body.ok()) co_return body.status();
     const TransactionView& transaction = **body;
     bool same = transaction.ledger == account->ledger && transaction.id == line.key.transaction &&
