@@ -300,8 +300,13 @@ void Replica::State::OnInstalled(Shard& shard, const InstalledSnapshot& at) {
 
 // --- entries that wait in their rows --------------------------------------------------------------------------------
 
+// Its row may be there since it was accepted. Then nothing was gathered for it, and what is gathered next need not be waited for.
+uint64_t Replica::State::BatchOf(const UnappliedEntry& unapplied) const {
+  return batch_.empty() ? std::min(unapplied.batch, batches_written_) : unapplied.batch;
+}
+
 void Replica::State::DropStored(Shard& shard) {
-  while (!shard.to_apply.empty() && shard.to_apply.front().batch <= batches_done_) {
+  while (!shard.to_apply.empty() && BatchOf(shard.to_apply.front()) <= batches_done_) {
     shard.catch_up.stored_through = shard.to_apply.front().entry.index;
     shard.durable = std::max(shard.durable, shard.catch_up.stored_through);
     shard.to_apply.pop_front();

@@ -74,6 +74,8 @@ void Replica::State::NudgeDamaged(Shard& shard, int64_t now_us) {
   PendingCommand nothing;
   nothing.bytes = std::make_shared<const std::string>(EncodeCommand(MachineId::kNoop, {}));
   nothing.urgency = Urgency::kNow;
+  // Proposed where it comes to: sent on to the owner it would come back here, where this replica was that.
+  nothing.hops = kHopsMax - 1;
   RouteElsewhere(shard.id, std::move(nothing), static_cast<uint32_t>(now_us / kNudgeEveryUs));
 }
 

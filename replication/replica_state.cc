@@ -289,7 +289,8 @@ void Replica::State::ApplyGathered() {
     ReplayStored(shard);
     // Learned again, because its row was damaged.
     while (!shard.to_apply.empty() && shard.to_apply.front().entry.index <= shard.applied) {
-      shard.applied_not_durable.push_back({shard.to_apply.front().entry.index, shard.to_apply.front().batch});
+      const UnappliedEntry& again = shard.to_apply.front();
+      shard.applied_not_durable.push_back({again.entry.index, BatchOf(again)});
       shard.to_apply.pop_front();
     }
     while (!shard.to_apply.empty() && !shard.catch_up.suspended &&

@@ -122,7 +122,7 @@ class Replica::State {
   };
   struct UnappliedEntry {
     ChosenEntry entry;
-    uint64_t batch;  // its row is in there, or before
+    uint64_t batch;  // its row is in there, or before; see BatchOf
   };
   /// How a shard that is far behind, or lost its state, comes back; replica_catchup.cc.
   struct CatchUp {
@@ -247,6 +247,7 @@ class Replica::State {
   absl::Status RecoverCatchUp(Shard& shard);
   void DropCatchUp(Shard& shard, std::function<void()> done);
   void ResumeFetches();
+  uint64_t BatchOf(const UnappliedEntry& unapplied) const;
   void DropStored(Shard& shard);
   void ReplayStored(Shard& shard);
   RowSource::Host RowSourceHost();

@@ -1,6 +1,7 @@
 #include "txn/checkpoint.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -145,6 +146,9 @@ void Checkpoints::OnWritten() {
   running_ = false;
   std::vector<absl::AnyInvocable<void()>> done = std::exchange(waiting_, std::exchange(waiting_next_, {}));
   if (released_ != nullptr) {
+    // No other follows: whoever waits for one must not do so for ever.
+    std::move(waiting_.begin(), waiting_.end(), std::back_inserter(done));
+    waiting_.clear();
     Confirm(std::exchange(released_, nullptr));
   } else if (!waiting_.empty() || commands_ >= commands_between_) {
     Begin();

@@ -37,7 +37,7 @@ class Checkpoints {
   /// Begins a checkpoint of the state as it is now, or as soon as the running one is complete; `done` once it
   /// is durable.
   void Request(absl::AnyInvocable<void()> done);
-  /// No checkpoint begins any more; `done` when the running one, if any, is complete.
+  /// No checkpoint begins any more; `done` when the running one, if any, is complete. Requests for a later one end with it.
   void Release(absl::AnyInvocable<void()> done);
 
  private:

@@ -168,6 +168,32 @@ TEST_F(CatchUpTest, ATransferWhoseEntryIsNotHereYetIsReadAllTheSame) {
   EXPECT_GE(cluster_.Hits("txn.body_fetched"), 1u);
 }
 
+TEST_F(CatchUpTest, StatementsAndEventsWhoseEntriesAreNotHereYetAreReadAllTheSame) {
+  PayWithoutThird(60);
+  cluster_.catch_up.backfill_bytes_per_second = 1;  // never done
+  cluster_.StartNode(3);
+  ExpectAllAgree();
+  StatementRequest statement;
+  statement.account = {"main", Account(0)};
+  EventsRequest events;
+  statement.limit = events.limit = 1000;
+  absl::StatusOr<StatementPage> lines = cluster_.ReadStatement(1, statement);
+  absl::StatusOr<StatementPage> lines_there = cluster_.ReadStatement(3, statement);
+  ASSERT_TRUE(lines.ok() && lines_there.ok()) << lines.status() << lines_there.status();
+  EXPECT_GE(lines->lines.size(), 30u);
+  ASSERT_EQ(lines_there->lines.size(), lines->lines.size());
+  for (size_t i = 0; i < lines->lines.size(); ++i) {
+    EXPECT_EQ(lines_there->lines[i].transfer_id, lines->lines[i].transfer_id);
+    EXPECT_EQ(lines_there->lines[i].counterpart, lines->lines[i].counterpart);
+  }
+  absl::StatusOr<EventsPage> told = cluster_.ReadEvents(1, events);
+  absl::StatusOr<EventsPage> told_there = cluster_.ReadEvents(3, events);
+  ASSERT_TRUE(told.ok() && told_there.ok()) << told.status() << told_there.status();
+  EXPECT_EQ(told->events.size(), 60u);
+  EXPECT_EQ(told_there->events.size(), told->events.size());
+  EXPECT_GE(cluster_.Hits("feeds.body_fetched"), 1u);
+}
+
 TEST_F(CatchUpTest, ANodeThatIsFillingItsJournalInIsNoReasonForOthersToWait) {
   PayWithoutThird(60);
   cluster_.catch_up.backfill_bytes_per_second = 1;

@@ -122,7 +122,7 @@ TEST(PeerCodec, RowsInBulkComeBackAsTheyWere) {
   ASSERT_TRUE(writer.Add(refusal));
   ASSERT_TRUE(writer.Add(part));
   ASSERT_TRUE(writer.Add(lacks));
-  writer.EndFrame(1);
+  writer.EndFrame({.wall_us = 1});
 
   FrameReader reader;
   PeerFrame frame;
