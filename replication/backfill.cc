@@ -17,13 +17,13 @@ constexpr int64_t kTryAgainUs = 300'000;
 
 }  // namespace
 
-PackedPieces VerifyRows(ShardId shard, const std::vector<SharedBytes>& parts, VerifiedRows* at) {
+PackedPieces VerifyRows(ShardId shard, const std::vector<SharedBytes>& parts, LogIndex last, VerifiedRows* at) {
   PackedPieces pieces;
   for (const SharedBytes& part : parts) {
     std::string out;
     out.reserve(part->size());
     PackedRowReader rows(*part);
-    while (at->whole && rows.Next()) {
+    while (at->whole && at->through < last && rows.Next()) {
       std::string key = LogKey(shard, Next(at->through));
       absl::StatusOr<LogRow> row = DecodeLogRow(key, rows.value());
       at->whole = rows.key() == key && row.ok() && !row->value.empty();
@@ -159,9 +159,9 @@ void Backfill::Fill::IngestGathered() {
   ingesting_.push_back(ingestion);
   of_.ports_.engine->IngestPacked(
       Table::kLog,
-      [shard = shard_, parts = std::exchange(gathered_, {}), tail = tail_,
+      [shard = shard_, parts = std::exchange(gathered_, {}), last = gap_.last, tail = tail_,
        ingestion]() -> absl::StatusOr<PackedPieces> {
-        PackedPieces pieces = VerifyRows(shard, parts, tail.get());
+        PackedPieces pieces = VerifyRows(shard, parts, last, tail.get());
         ingestion->result = *tail;
         return pieces;
       },
@@ -176,11 +176,12 @@ void Backfill::Fill::OnIngested() {
   while (!ingesting_.empty() && ingesting_.front()->done) {
     std::shared_ptr<Ingestion> first = std::move(ingesting_.front());
     ingesting_.pop_front();
-    // The last call: it may have closed the gap, and this with it.
-    bool last = ingesting_.empty();
-    if (last && ended_ != nullptr) return std::exchange(ended_, nullptr)();
-    if (first->epoch == epoch_) Count(first->result);
-    if (last) return;
+    if (ingesting_.empty() && ended_ != nullptr) return std::exchange(ended_, nullptr)();
+    if (first->epoch != epoch_) continue;
+    // It may close the gap, and this with it.
+    std::weak_ptr<Fill*> self = self_;
+    Count(first->result);
+    if (self.expired()) return;
   }
 }
 

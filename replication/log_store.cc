@@ -248,8 +248,12 @@ void LogStore::AddRow(LogIndex index, DecodedRow row, RecoveredLog* log) const {
     log->digest = Sha256(*row.value);
     return;
   }
-  // A chosen row above a gap keeps its promise; its value is learned anew.
-  if (row.chosen) row.value = nullptr;
+  // A chosen row above rows that cannot be read keeps its promise, and its value is learned anew. It may have taken the place
+  // of this replica's own vote for that value (rule 7): before it is learned, nothing that it says of this index is a vote.
+  if (row.chosen) {
+    row.value = nullptr;
+    log->damaged = std::max(log->damaged, index);
+  }
   log->above.push_back({index, row.record, row.value});
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mark.h"
 #include "replication/log_row.h"
 #include "replication/replica_state.h"
@@ -15,6 +16,8 @@ namespace {
 
 constexpr int64_t kTickUs = 50'000;
 constexpr uint64_t kFetchedBytesMax = 32 << 20;  // entry by entry, before a snapshot is taken for the rest
+constexpr uint32_t kDoublingsMax = 16;
+constexpr uint32_t kRefusedBeforeReplay = 50;  // at 200 ms each
 constexpr size_t kFetchedKept = 64;              // entries whose rows are not here
 constexpr size_t kReplayEntriesMax = 256;        // in one turn of the strand
 
@@ -44,9 +47,20 @@ bool Replica::State::WantsSnapshot(const Shard& shard) const {
   LogIndex chosen = shard.log->chosen();
   uint64_t behind = std::max(KnownChosen(shard), chosen).value - chosen.value;
   const CatchUpOptions& bounds = options.catch_up;
+  if (behind > 0 && NobodyHasNext(shard)) return true;
   if (chosen == LogIndex{} && behind > bounds.snapshot_empty_entries) return true;
-  if (shard.catch_up.fetched_bytes > kFetchedBytesMax && behind > bounds.snapshot_empty_entries) return true;
-  return behind > bounds.snapshot_behind_entries || (behind > 0 && NobodyHasNext(shard));
+  // Each snapshot since it was last level with its peers doubles what must be missing for another: where entries come faster than
+  // snapshots, the tail is what converges.
+  uint32_t doublings = std::min(shard.catch_up.installs, kDoublingsMax);
+  if (behind > bounds.snapshot_behind_entries << doublings) return true;
+  return shard.catch_up.fetched_bytes > kFetchedBytesMax << doublings && behind > bounds.snapshot_empty_entries;
+}
+
+void Replica::State::NoteLevel(Shard& shard) {
+  // What is known may be a proposal that is under way.
+  if (Next(shard.log->chosen()) < KnownChosen(shard)) return;
+  shard.catch_up.fetched_bytes = 0;
+  shard.catch_up.installs = 0;
 }
 
 bool Replica::State::NobodyHasNext(const Shard& shard) const {
@@ -67,7 +81,9 @@ void Replica::State::ResumeFetches() {
 void Replica::State::FetchFrom(Shard& shard, FetchWanted wanted) {
   CatchUp& catch_up = shard.catch_up;
   catch_up.fetch.reset();
-  if (shard.log == nullptr || catch_up.install != nullptr) return;
+  if (shard.log == nullptr) return;
+  // Where the state is lost and the log is not far behind, it goes on learning, so that this replica can promise and vote.
+  if (catch_up.install != nullptr && (!catch_up.suspended || WantsSnapshot(shard))) return;
   if (WantsSnapshot(shard)) return BeginInstall(shard);
   if (!catch_up.suspended && wanted.first > Next(shard.durable)) {
     catch_up.fetch = wanted;  // memory holds one piece at a time, however far behind this replica is
@@ -82,7 +98,6 @@ void Replica::State::NoteFetched(Shard& shard, ReplicaId from, const FetchAnswer
   for (const ChosenValue& entry : answer.entries) {
     if (entry.index > shard.log->chosen()) catch_up.fetched_bytes += entry.value->size();
   }
-  if (shard.log->chosen() >= KnownChosen(shard)) catch_up.fetched_bytes = 0;
   LogIndex next = Next(shard.log->chosen());
   if (!answer.entries.empty()) catch_up.refused.clear();
   if (!answer.lacks || answer.from != next) return;
@@ -110,7 +125,7 @@ std::vector<ReplicaId> Replica::State::LivingHostsOf(ShardId shard) const {
 Task<absl::StatusOr<SharedBytes>> Replica::State::FetchEntry(ShardId id, LogIndex index, Deadline deadline) {
   absl::StatusOr<SharedBytes> here = ReadEntry(id, index);
   if (here.ok()) co_return here;
-  RepairEntry(At(id), index, here.status());
+  if (index <= At(id).applied) RepairEntry(At(id), index, here.status());
   Completion<absl::StatusOr<SharedBytes>> done(*ports.executor);
   entries_wanted_.Ask(id, index, deadline.monotonic_us,
                       [done](absl::StatusOr<SharedBytes> value) { done.Set(std::move(value)); });
@@ -183,6 +198,8 @@ void Replica::State::BeginInstall(Shard& shard) {
     const Shard& at = At(id);
     // Below the end of a gap nothing could be applied after the snapshot.
     if (at.catch_up.gap.has_value() && index <= at.catch_up.gap->last) return false;
+    // It may have caught up by itself since it asked. Once the rows are gone, any state is better than none.
+    if (!at.catch_up.suspended && !at.catch_up.state_lost && !WantsSnapshot(at)) return false;
     return at.catch_up.state_lost || index > at.log->chosen();
   };
   host.clear = [this, id](std::function<void()> done) { ClearForInstall(At(id), std::move(done)); };
@@ -229,6 +246,46 @@ bool Replica::State::NeedsNoInstall(const Shard& shard) const {
   const CatchUp& catch_up = shard.catch_up;
   bool begun = catch_up.install != nullptr && (catch_up.install->running() || catch_up.suspended);
   return catch_up.install != nullptr && !begun && !catch_up.state_lost && !WantsSnapshot(shard);
+}
+
+// All who are left lost their states, perhaps because the one that they took snapshots from is dead now.
+bool Replica::State::NobodyHasState(const Shard& shard) const {
+  const CatchUp& catch_up = shard.catch_up;
+  bool idle = catch_up.install != nullptr && !catch_up.install->running();
+  return idle && catch_up.suspended && !catch_up.gap.has_value() &&
+         catch_up.install->refused() >= kRefusedBeforeReplay;
+}
+
+// The journal is here from the first entry on, and says what the state is.
+void Replica::State::ReplayJournal(Shard& shard) {
+  Mark("snapshot.replayed_instead");
+  Log(LogLevel::kWarn, "snapshot", "no peer has a state of the shard: it is made from the journal")
+      .With("shard", shard.id.value)
+      .With("entries", shard.catch_up.stored_through.value);
+  ShardId id = shard.id;
+  uint64_t life = shard.life;
+  auto alive = [this, id, life] { return At(id).life == life && At(id).log != nullptr; };
+  auto begin = [this, id, alive] {
+    Shard& at = At(id);
+    if (!alive()) return;
+    at.catch_up.install.reset();
+    at.catch_up.suspended = at.catch_up.state_lost = false;
+    at.applied = at.machine->applied();
+    FlushSoon();
+  };
+  auto emptied = [this, id, begin] {
+    absl::Status read = At(id).machine->Reload();
+    Check(read.ok() && At(id).machine->applied() == LogIndex{}, "a machine whose rows are gone begins anew");
+    EngineBatch batch;
+    LogStore::AddNumber(InstallingName(id), 0, batch);
+    ports.engine->Write(std::move(batch), Durability::kSync, begin);
+  };
+  shard.catch_up.install->End([this, id, alive, emptied] {
+    // Not inside a call of what it ends.
+    ports.executor->Post([this, id, alive, emptied] {
+      if (alive()) ClearForInstall(At(id), emptied);
+    });
+  });
 }
 
 // What is missing of the journal once the snapshot is in.
@@ -279,6 +336,7 @@ void Replica::State::OnInstalled(Shard& shard, const InstalledSnapshot& at) {
   catch_up.suspended = catch_up.state_lost = false;
   catch_up.refused.clear();
   catch_up.fetched_bytes = 0;
+  ++catch_up.installs;
   shard.applied = at.index;
   if (at.index > shard.log->chosen()) {
     shard.to_apply.clear();
@@ -350,6 +408,7 @@ bool Replica::State::FilledGap(ShardId id, const LogGap& gap) {
     Mark("backfill.closed");
   }
   LogStore::AddGap(id, gap, batch_);
+  if (closed) shard.catch_up.closed = {batches_written_ + 1, gap.through};
   shard.catch_up.gap = closed ? std::nullopt : std::optional<LogGap>(gap);
   FlushSoon();
   return true;
@@ -419,6 +478,7 @@ void Replica::State::TickCatchUp(int64_t now_us) {
   for (Shard& shard : shards_) {
     if (shard.log == nullptr) continue;
     if (shard.catch_up.state_lost && shard.catch_up.install == nullptr) BeginInstall(shard);
+    if (NobodyHasState(shard)) ReplayJournal(shard);
     if (NeedsNoInstall(shard)) {
       shard.catch_up.install.reset();
       if (shard.catch_up.gap.has_value()) backfill_.Add(shard.id, *shard.catch_up.gap);

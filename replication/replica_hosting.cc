@@ -54,10 +54,13 @@ std::vector<ReplicaId> Replica::State::HostsOf(ShardId id) const {
   return std::move(members.members);
 }
 
-HeldThrough Replica::State::HeldHere(const Shard& shard) {
+HeldThrough Replica::State::HeldHere(const Shard& shard) const {
   if (shard.catch_up.suspended) return {};  // entries, but no state
-  const std::optional<LogGap>& gap = shard.catch_up.gap;
-  return {shard.durable, gap.has_value() ? std::min(gap->through, shard.durable) : shard.durable};
+  const CatchUp& catch_up = shard.catch_up;
+  if (catch_up.gap.has_value()) return {shard.durable, std::min(catch_up.gap->through, shard.durable)};
+  // Who leaves may forget the journal once this says that it is here: not before a crash would find it closed.
+  bool closed = catch_up.closed.batch <= batches_done_;
+  return {shard.durable, closed ? shard.durable : std::min(catch_up.closed.whole_before, shard.durable)};
 }
 
 std::optional<HeldThrough> Replica::State::HeldAt(ShardId id, ReplicaId replica) const {

@@ -40,7 +40,8 @@ void Replica::State::LoseState(Shard& shard, const absl::Status& why) {
 // Only of an entry that is applied and durable: its row is not written any more but here.
 void Replica::State::RepairEntry(Shard& shard, LogIndex index, const absl::Status& why) {
   bool waits = shard.catch_up.gap.has_value() && shard.catch_up.gap->Contains(index);
-  if (shard.log == nullptr || index > shard.durable || index == LogIndex{} || waits) return;
+  bool applied = !shard.catch_up.suspended && index <= shard.durable && index > LogIndex{};
+  if (shard.log == nullptr || !applied || waits) return;
   if (!shard.catch_up.repairing.insert(index).second) return;
   Mark("repair.entry");
   if (ports.metrics != nullptr) ports.metrics->counter("paxledger_log_rows_damaged_total").Add();
@@ -55,6 +56,8 @@ void Replica::State::RepairEntry(Shard& shard, LogIndex index, const absl::Statu
     if (!value.ok()) return;
     // Rule 7: what a peer says is chosen is chosen. The scrub holds it against the hash chain.
     LogStore::AddChosenRow(id, index, **value, batch_);
+    // The row may have been this replica's vote: with it the disk says that the index is chosen.
+    LogStore::AddChosenThrough(id, at.log->chosen(), batch_);
     if (ports.metrics != nullptr) ports.metrics->counter("paxledger_log_rows_repaired_total").Add();
     FlushSoon();
   };

@@ -158,7 +158,8 @@ void Replica::State::AnswerFetch(ReplicaId from, const FetchRequest& request) {
     bytes += (*value)->size();
     answer.entries.push_back({i, *std::move(value)});
   }
-  answer.lacks = answer.entries.empty() && request.from <= shard.applied;
+  LogIndex known = shard.catch_up.suspended ? shard.log->chosen() : shard.applied;
+  answer.lacks = answer.entries.empty() && request.from <= known;
   // Nothing follows: that is an answer too, so that a learner knows when to ask again.
   ports.transport->Send(from, std::move(answer));
 }
@@ -170,7 +171,9 @@ void Replica::State::Handle(ReplicaId from, FetchAnswer& answer) {
   entries_wanted_.Handle(answer);
   NoteFetched(shard, from, answer);
   Step(shard, event::Learned{std::move(answer.entries)});
-  if (shard.log != nullptr) LearnOn(shard, entries);
+  if (shard.log == nullptr) return;
+  NoteLevel(shard);
+  LearnOn(shard, entries);
 }
 
 void Replica::State::Handle(ReplicaId from, BarrierRequest& request) {

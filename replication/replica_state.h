@@ -42,7 +42,9 @@ class Replica::State {
 
   bool HasQuorum() const;
   bool Hosts(ShardId shard) const { return At(shard).log != nullptr; }
-  bool Serves(ShardId shard) const { return Hosts(shard) && !At(shard).catch_up.suspended; }
+  bool Serves(ShardId shard) const {
+    return Hosts(shard) && !At(shard).catch_up.suspended && At(shard).applied >= At(shard).catch_up.stored_through;
+  }
   std::vector<ShardId> Hosted() const;
   Configuration MembersOf(ShardId shard) const;
   std::vector<ReplicaId> HostsOf(ShardId shard) const;
@@ -135,7 +137,12 @@ class Replica::State {
     std::optional<LogGap> gap;
     std::optional<FetchWanted> fetch;  // waits until what was fetched before is applied and durable
     std::set<ReplicaId> refused;       // peers that have not got the next entry any more
-    uint64_t fetched_bytes = 0;        // since it was last level with its peers
+    uint64_t fetched_bytes = 0;        // since it was last level with its peers...
+    uint32_t installs = 0;             // ...and as many snapshots
+    struct {
+      uint64_t batch = 0;      // the last gap is closed once this is durable...
+      LogIndex whole_before;   // ...and up to here the journal is whole before
+    } closed;
     Digest journal_before;             // of the machine, when the installation began...
     LogIndex applied_before;           // ...and at which index
     LogIndex damaged;                  // what this process found unreadable at its start ends here
@@ -218,7 +225,7 @@ class Replica::State {
   void ApplyOne(Shard& shard, const ChosenEntry& entry);
   void NoteDurable();
   void RemoveRows(ShardId shard, LogIndex left_at, absl::AnyInvocable<void()> done);
-  static HeldThrough HeldHere(const Shard& shard);
+  HeldThrough HeldHere(const Shard& shard) const;
   ShardNotice NoticeOf(const Shard& shard) const;
   void SendNotices(ReplicaId to);
   void SendNoticesToAll();
@@ -234,10 +241,13 @@ class Replica::State {
   bool WantsSnapshot(const Shard& shard) const;
   void FetchFrom(Shard& shard, FetchWanted wanted);
   void NoteFetched(Shard& shard, ReplicaId from, const FetchAnswer& answer);
+  void NoteLevel(Shard& shard);
   bool NobodyHasNext(const Shard& shard) const;
   std::vector<ReplicaId> LivingHostsOf(ShardId shard) const;
   void BeginInstall(Shard& shard);
   bool NeedsNoInstall(const Shard& shard) const;
+  bool NobodyHasState(const Shard& shard) const;
+  void ReplayJournal(Shard& shard);
   void Suspend(Shard& shard);
   void ClearForInstall(Shard& shard, std::function<void()> done);
   bool FinishInstall(Shard& shard, const InstalledSnapshot& at);

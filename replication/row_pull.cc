@@ -67,7 +67,14 @@ void RowPull::Handle(ReplicaId from, const RowsHead& head) {
     ended_ = true;
     return sink_.OnLost(head.refusal);
   }
-  if (std::exchange(has_head_, true)) return;
+  if (std::exchange(has_head_, true)) {
+    if (head.index == head_index_ && head.journal == head_journal_) return;
+    // The source began the session anew, at another checkpoint: its parts do not go with those that came.
+    ended_ = true;
+    return sink_.OnLost(RowsRefusal::kNone);
+  }
+  head_index_ = head.index;
+  head_journal_ = head.journal;
   unanswered_ = 0;
   heard_at_us_ = ports_.clock->MonotonicMicros();
   sink_.OnHead(head);

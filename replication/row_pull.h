@@ -62,6 +62,8 @@ class RowPull {
   uint64_t session_;
   RowSink& sink_;
   bool has_head_ = false;
+  LogIndex head_index_;
+  Digest head_journal_;
   bool ended_ = false;
   uint64_t next_part_ = 0;
   uint64_t parts_end_ = 0;

@@ -182,8 +182,10 @@ void Scrub::ReadState() {
 }
 
 void Scrub::OnStatePage(absl::StatusOr<EnginePage> page) {
+  if (!StillHolds()) return EndShard();
   if (!page.ok()) {
-    host_.state_damaged(shard_, page.status());
+    // Whatever else keeps it from being read is no damage; the next pass looks again.
+    if (absl::IsDataLoss(page.status())) host_.state_damaged(shard_, page.status());
     return EndShard();
   }
   key_ = page->next;

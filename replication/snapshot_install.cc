@@ -77,8 +77,9 @@ void SnapshotInstall::TryAgain(int64_t after_us) {
   try_at_us_ = ports_.clock->MonotonicMicros() + after_us;
 }
 
-void SnapshotInstall::OnLost(RowsRefusal) {
+void SnapshotInstall::OnLost(RowsRefusal refusal) {
   Mark("snapshot.source_lost");
+  if (refusal != RowsRefusal::kNone) ++refused_;
   TryAgain(kTryAgainUs);
 }
 
@@ -86,6 +87,7 @@ void SnapshotInstall::OnHead(const RowsHead& head) {
   bool sound = head.value != nullptr && head.index > LogIndex{} && !head.members.members.empty() &&
                DecodeEnvelope(*head.value).ok();
   if (!sound || !host_.wanted(head.index)) return TryAgain(kTryAgainUs);
+  refused_ = 0;
   at_ = {head.index, head.value, head.members, head.journal};
   host_.clear([self = std::weak_ptr<SnapshotInstall*>(self_), attempt = attempt_] {
     std::shared_ptr<SnapshotInstall*> alive = self.lock();

@@ -54,6 +54,8 @@ class SnapshotInstall : public RowSink {
   void End(std::function<void()> done);
   /// Of the session under way, if any.
   RowPull* pull() { return pull_.get(); }
+  /// So many peers in a row said that they have no state either.
+  uint32_t refused() const { return refused_; }
   /// It uses a source, the network or the disk.
   bool running() const { return pull_ != nullptr || ingesting_ > 0; }
 
@@ -84,6 +86,7 @@ class SnapshotInstall : public RowSink {
   size_t ingesting_ = 0;
   bool all_received_ = false;
   bool finished_ = false;
+  uint32_t refused_ = 0;
   std::function<void()> ended_;
   Counter* bytes_ = nullptr;
   std::shared_ptr<SnapshotInstall*> self_ =
