@@ -215,9 +215,15 @@ CatchUpOptions SmallCatchUp() {
 
 TEST(Membership, WhoLeavesKeepsItsJournalUntilAMajorityHasAllOfIt) {
   ClusterInChange cluster;
-  cluster.Pay(2, 60);
+  cluster.Pay(2, 120);
   cluster.catch_up = SmallCatchUp();
   cluster.catch_up.backfill_bytes_per_second = 1;  // never done
+  for (uint32_t id : {1u, 2u, 3u}) {
+    // The sources too: else all that is wanted comes at once, in one part.
+    cluster.Kill(id);
+    cluster.StartNode(id);
+    ASSERT_TRUE(cluster.RunUntil([&] { return cluster.IsReady(id); }));
+  }
   constexpr ShardId kMoved{1};
   cluster.AddFour();
   absl::StatusOr<DirectoryResult> fifth = cluster.Wish(2, AddNode{"dc2-b", "dc2", "host:1"});
