@@ -74,6 +74,12 @@ class CatchUpTest : public testing::Test {
     }
     return true;
   }
+  uint64_t BytesSent(uint32_t id) { return cluster_.Metric(id, "paxledger_rows_sent_bytes_total"); }
+  /// A part of a state is here, and cannot be served yet.
+  bool IsInstalling(uint32_t id) {
+    bool begun = cluster_.Metric(id, "paxledger_snapshot_bytes_total") > 0;
+    return begun && !cluster_.node(id).replica().Serves(kShard);
+  }
   void ExpectThirdComesBack() {
     ExpectAllAgree();
     ASSERT_TRUE(cluster_.RunUntil([&] { return JournalIsWhole(3); }));
@@ -123,15 +129,25 @@ TEST_F(CatchUpTest, ACrashAtAnyStepOfAnInstallationResumesOrBeginsItAnew) {
 TEST_F(CatchUpTest, ASourceThatDiesIsExchangedForAnother) {
   for (int round = 0; round < 8; ++round) {
     PayWithoutThird(40);
+    uint64_t lost = cluster_.Hits("snapshot.source_lost");
+    uint64_t sent_before = BytesSent(1);
     cluster_.StartNode(3);
-    cluster_.RunFor(absl::Milliseconds(4 + 3 * round));
-    uint32_t source = 1 + static_cast<uint32_t>(round) % 2;
+    // In the middle of it: the old state is gone, and part of the new one is here.
+    ASSERT_TRUE(cluster_.RunUntil([&] { return IsInstalling(3); }));
+    cluster_.RunFor(absl::Microseconds(300 * round));
+    ASSERT_TRUE(IsInstalling(3)) << "round " << round;
+    uint32_t source = BytesSent(1) > sent_before ? 1 : 2;
     cluster_.Kill(source);
     cluster_.RunFor(absl::Milliseconds(50));
+    ASSERT_TRUE(IsInstalling(3)) << "it was not this one that was asked";
+    // In every other round it comes back and knows nothing of what it was asked for; else the other one has the state, too.
+    if (round % 2 == 1) {
+      ASSERT_TRUE(cluster_.RunUntil([&] { return Applied(3) > LogIndex{} && !IsInstalling(3); }));
+    }
     cluster_.StartNode(source);
     ExpectThirdComesBack();
+    EXPECT_GT(cluster_.Hits("snapshot.source_lost"), lost) << "round " << round;
   }
-  EXPECT_GE(cluster_.Hits("snapshot.source_lost"), 1u);
   EXPECT_GE(cluster_.Hits("rows.asked_again"), 1u);
 }
 
