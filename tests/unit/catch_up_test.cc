@@ -216,8 +216,11 @@ TEST_F(CatchUpTest, ANodeThatIsFillingItsJournalInIsNoReasonForOthersToWait) {
   cluster_.StartNode(3);
   ExpectAllAgree();
   cluster_.Kill(1);  // what the third votes for now, and who else has the journal
-  TransactionResult paid = cluster_.Pay(2, "with the third", Account(0), Account(1), 7);
+  TransactionResult paid = cluster_.Pay(2, "with-the-third", Account(0), Account(1), 7);
   EXPECT_EQ(paid.state, TransactionState::kCommitted);
+  LogIndex missing{Applied(3).value - 30};
+  EXPECT_EQ(cluster_.node(3).replica().ReadEntry(kShard, missing).status().code(),
+            absl::StatusCode::kUnavailable);
   cluster_.Kill(3);
   cluster_.catch_up.backfill_bytes_per_second = limits::kBackfillBytesPerSecond;
   cluster_.StartNode(3);  // goes on where it stood, from the only one that has it
