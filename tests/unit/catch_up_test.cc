@@ -334,15 +334,22 @@ TEST_F(RepairTest, ARottenEntryIsNeverServedAndIsRepairedWhenItIsRead) {
 
 TEST_F(RepairTest, AStretchOfTheJournalIsNotTakenFromADamagedOne) {
   PayWithoutThird(60);
-  CheckpointAndKill(1);
-  for (uint64_t index : {uint64_t{25}, uint64_t{35}, uint64_t{50}}) Damage(1, LogIndex{index});
   cluster_.catch_up.scrub_bytes_per_second = 0;
-  cluster_.StartNode(1);
-  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Settled(); }));
+  // Each has what the other has lost, whichever is asked first.
+  const std::vector<uint64_t> lost[] = {{25, 35, 50}, {30, 40}};
+  for (uint32_t id : {1u, 2u}) {
+    CheckpointAndKill(id);
+    for (uint64_t index : lost[id - 1]) Damage(id, LogIndex{index});
+    cluster_.StartNode(id);
+    ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Settled(); }));
+  }
   cluster_.StartNode(3);
   ExpectAllAgree();
-  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Hits("backfill.closed") >= 1; }));
-  EXPECT_GE(cluster_.Hits("backfill.source_damaged"), 1u);
+  ASSERT_TRUE(cluster_.RunUntil([&] {
+    std::optional<HeldThrough> held = cluster_.node(3).replica().HeldAt(kShard, ReplicaId{3});
+    return held.has_value() && held->durable == Applied(3) && held->whole == held->durable;
+  }));
+  EXPECT_GE(cluster_.Hits("backfill.source_damaged"), 4u);
   EXPECT_EQ(cluster_.Hits("backfill.chain_broken"), 0u);
   cluster_.RunFor(absl::Seconds(1));
   LogIndex last = Applied(2);
