@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "replication/core/envelope.h"
 #include "replication/log_row.h"
 #include "tests/unit/txn_shell_cluster.h"
 #include "txn/placement.h"
@@ -382,11 +383,12 @@ TEST_F(RepairTest, ARecordThatIsNotKnownChosenAndCannotBeReadCountsAsALostVote) 
   std::string key = LogKey(kShard, Next(last));
   OnDisk(3, Table::kLog, [&](Rows& rows) { rows[key] = std::string(70, 'x'); });
   cluster_.StartNode(3);
-  cluster_.RunFor(absl::Milliseconds(200));
-  EXPECT_EQ(cluster_.node(3).replica().Status(kShard).chosen, last);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return Applied(3) == last; }));
   cluster_.Kill(2);  // with one lost vote and one dead nothing is decided
   EXPECT_NE(cluster_.Pay(1, "stuck", Account(0), Account(1), 1, absl::Seconds(2)).state,
             TransactionState::kCommitted);
+  EXPECT_EQ(Applied(1), last);
+  EXPECT_EQ(Applied(3), last);
   cluster_.StartNode(2);
   ExpectAllAgree();  // the others decide the index, and the third learns it
   ExpectThirdComesBack();
@@ -397,6 +399,7 @@ TEST_F(RepairTest, ARecordThatIsNotKnownChosenAndCannotBeReadCountsAsALostVote) 
 
 TEST_F(RepairTest, InAQuietShardOthersAreAskedToDecideWhereARecordIsDamaged) {
   Pay(10);
+  cluster_.RunFor(absl::Seconds(20));  // no shard is handed over any more
   ExpectAllAgree();
   LogIndex damaged = Next(Applied(3));
   cluster_.Kill(3);
@@ -404,6 +407,12 @@ TEST_F(RepairTest, InAQuietShardOthersAreAskedToDecideWhereARecordIsDamaged) {
   cluster_.StartNode(3);
   EXPECT_TRUE(cluster_.RunUntil([&] { return Applied(3) >= damaged; }));
   EXPECT_GE(cluster_.Hits("repair.nudge"), 1u);
+  absl::StatusOr<SharedBytes> value = cluster_.node(3).replica().ReadEntry(kShard, damaged);
+  ASSERT_TRUE(value.ok()) << value.status();
+  absl::StatusOr<Envelope> entry = DecodeEnvelope(**value);
+  ASSERT_TRUE(entry.ok()) << entry.status();
+  ASSERT_EQ(entry->commands.size(), 1u) << "it was for this that others were asked";
+  EXPECT_EQ(entry->commands.front().machine, MachineId::kNoop);
   cluster_.Kill(2);
   Pay(3);
 }
