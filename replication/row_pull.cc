@@ -53,7 +53,8 @@ void RowPull::Close() {
 void RowPull::Tick() {
   bool waiting = !has_head_ || next_part_ < parts_end_;
   if (ended_ || !waiting || ports_.clock->MonotonicMicros() - heard_at_us_ < kAskAgainUs) return;
-  if (++unanswered_ > kUnansweredMax) {
+  // One whose connection is gone for so long is not waited for.
+  if (++unanswered_ > kUnansweredMax || !ports_.transport->IsUp(source_)) {
     ended_ = true;
     return sink_.OnLost(RowsRefusal::kNone);
   }
