@@ -53,6 +53,11 @@ Replica::State::State(ReplicaOptions replica_options, ReplicaPorts replica_ports
   if (ports.metrics != nullptr) {
     entries_ = &ports.metrics->counter("paxledger_log_entries_total");
     commands_ = &ports.metrics->counter("paxledger_log_commands_total");
+    // Shown as 0 from the start, so that an alarm on them has something to look at.
+    for (const char* name : {"paxledger_log_rows_damaged_total", "paxledger_log_rows_repaired_total",
+                             "paxledger_states_damaged_total"}) {
+      ports.metrics->counter(name);
+    }
   }
 }
 
