@@ -17,7 +17,8 @@ constexpr int64_t kTryAgainUs = 300'000;
 
 }  // namespace
 
-PackedPieces VerifyRows(ShardId shard, const std::vector<SharedBytes>& parts, LogIndex last, VerifiedRows* at) {
+PackedPieces VerifyRows(ShardId shard, const std::vector<SharedBytes>& parts, LogIndex last,
+                        VerifiedRows* at) {
   PackedPieces pieces;
   for (const SharedBytes& part : parts) {
     std::string out;
@@ -70,7 +71,9 @@ class Backfill::Fill : public RowSink {
   void Stop();
   void IngestGathered();
   void OnIngested();
-  void Count(const VerifiedRows& result);
+  enum class After : uint8_t { kGoesOn, kGone };
+  /// It may close the gap, and with it this is gone.
+  After Count(const VerifiedRows& result);
 
   Backfill& of_;
   ShardId shard_;
@@ -178,14 +181,11 @@ void Backfill::Fill::OnIngested() {
     ingesting_.pop_front();
     if (ingesting_.empty() && ended_ != nullptr) return std::exchange(ended_, nullptr)();
     if (first->epoch != epoch_) continue;
-    // It may close the gap, and this with it.
-    std::weak_ptr<Fill*> self = self_;
-    Count(first->result);
-    if (self.expired()) return;
+    if (Count(first->result) == After::kGone) return;
   }
 }
 
-void Backfill::Fill::Count(const VerifiedRows& result) {
+Backfill::Fill::After Backfill::Fill::Count(const VerifiedRows& result) {
   gap_.through = result.through;
   gap_.chain = result.chain;
   if (!result.whole) {
@@ -193,13 +193,20 @@ void Backfill::Fill::Count(const VerifiedRows& result) {
     Stop();
   }
   bool sound = of_.host_.filled(shard_, gap_);
-  if (gap_.through < gap_.last) return Tick(Begin::kAllowed);
-  if (sound) return of_.Erase(shard_);
+  if (gap_.through < gap_.last) {
+    Tick(Begin::kAllowed);
+    return After::kGoesOn;
+  }
+  if (sound) {
+    of_.Erase(shard_);
+    return After::kGone;
+  }
   // What was filled is not what was chosen: all of it anew, from somebody else.
   Mark("backfill.chain_broken");
   gap_.through = LogIndex{};
   gap_.chain = Digest{};
   of_.host_.filled(shard_, gap_);
+  return After::kGoesOn;
 }
 
 Backfill::Backfill(const ReplicaPorts& ports, Host host, const CatchUpOptions& options)

@@ -27,7 +27,8 @@ struct VerifiedRows {
 /// Takes rows of the log as a peer holds them, entries from `at->through` + 1 on: checks every checksum and place, continues the
 /// hash chain, and makes chosen rows of them. Stops at the first that is not what it should be.
 /// Nothing after `last` is taken.
-PackedPieces VerifyRows(ShardId shard, const std::vector<SharedBytes>& parts, LogIndex last, VerifiedRows* at);
+PackedPieces VerifyRows(ShardId shard, const std::vector<SharedBytes>& parts, LogIndex last,
+                        VerifiedRows* at);
 
 /// Fills the gaps of the node's logs while it serves: a few shards at a time, at a bounded rate, in order, each stretch
 /// verified against the hash chain of the journal before it counts.

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/planted.h"
 #include "replication/backfill.h"
 #include "replication/core/barrier.h"
 #include "replication/core/shard_log.h"
@@ -43,7 +44,9 @@ class Replica::State {
   bool HasQuorum() const;
   bool Hosts(ShardId shard) const { return At(shard).log != nullptr; }
   bool Serves(ShardId shard) const {
-    return Hosts(shard) && !At(shard).catch_up.suspended && At(shard).applied >= At(shard).catch_up.stored_through;
+    if (Bug("replica.serves_without_state")) return Hosts(shard);
+    return Hosts(shard) && !At(shard).catch_up.suspended &&
+           At(shard).applied >= At(shard).catch_up.stored_through;
   }
   std::vector<ShardId> Hosted() const;
   Configuration MembersOf(ShardId shard) const;
@@ -140,14 +143,14 @@ class Replica::State {
     uint64_t fetched_bytes = 0;        // since it was last level with its peers...
     uint32_t installs = 0;             // ...and as many snapshots
     struct {
-      uint64_t batch = 0;      // the last gap is closed once this is durable...
-      LogIndex whole_before;   // ...and up to here the journal is whole before
+      uint64_t batch = 0;     // the last gap is closed once this is durable...
+      LogIndex whole_before;  // ...and up to here the journal is whole before
     } closed;
-    Digest journal_before;             // of the machine, when the installation began...
-    LogIndex applied_before;           // ...and at which index
-    LogIndex damaged;                  // what this process found unreadable at its start ends here
-    int64_t nudged_at_us = 0;          // when others were last asked to decide that
-    std::set<LogIndex> repairing;      // rows that are being fetched from peers
+    Digest journal_before;         // of the machine, when the installation began...
+    LogIndex applied_before;       // ...and at which index
+    LogIndex damaged;              // what this process found unreadable at its start ends here
+    int64_t nudged_at_us = 0;      // when others were last asked to decide that
+    std::set<LogIndex> repairing;  // rows that are being fetched from peers
   };
   struct Shard {
     ShardId id;

@@ -8,12 +8,31 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/digest.h"
 #include "base/planted.h"
 #include "txn/state_rows.h"
 
 namespace paxledger {
 namespace {
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
+constexpr size_t kChecksumBytes = 8;
+
+absl::Status DamagedHead() { return absl::DataLossError("the head row of a shard is damaged"); }
+
+/// The head of another shard is damage too.
+uint64_t HeadChecksum(ShardId shard, std::string_view head) {
+  std::string covered = StateRowKey(shard, StateRow::kHead, {});
+  covered.append(head);
+  return Checksum64(covered);
+}
+
+/// Without its checksum; kDataLoss where that does not match.
+absl::StatusOr<std::string_view> CheckedHead(ShardId shard, std::string_view row) {
+  if (row.size() < kChecksumBytes) return DamagedHead();
+  std::string_view head = row.substr(0, row.size() - kChecksumBytes);
+  if (ByteReader(row.substr(head.size())).U64() != HeadChecksum(shard, head)) return DamagedHead();
+  return head;
+}
 }  // namespace
 
 Checkpoints::Checkpoints(ShardState& state, Engine& engine, uint32_t commands_between)
@@ -32,11 +51,15 @@ std::string Checkpoints::EncodeHead() const {
   out.Raw(state_.digest.value().view());
   out.Varint(state_.tries.next_sequence());
   state_.books.Write(out);
+  uint64_t checksum = HeadChecksum(state_.shard, value);
+  out.U64(checksum);
   return value;
 }
 
-absl::Status Checkpoints::DecodeHead(std::string_view value, uint64_t* next_sequence) {
-  ByteReader in(value);
+absl::Status Checkpoints::DecodeHead(std::string_view row, uint64_t* next_sequence) {
+  absl::StatusOr<std::string_view> head = CheckedHead(state_.shard, row);
+  if (!head.ok()) return head.status();
+  ByteReader in(*head);
   if (in.U8() != kVersion) in.Fail();
   state_.applied = LogIndex{in.Varint()};
   state_.clock = LogTime{in.I64()};
@@ -44,7 +67,7 @@ absl::Status Checkpoints::DecodeHead(std::string_view value, uint64_t* next_sequ
   state_.digest.set_value(Digest::FromRaw(in.Raw(32)));
   *next_sequence = in.Varint();
   state_.books.Read(in);
-  return in.AtEnd() ? absl::OkStatus() : absl::DataLossError("the head row of a shard is damaged");
+  return in.AtEnd() ? absl::OkStatus() : DamagedHead();
 }
 
 absl::Status Checkpoints::Recover() {
@@ -65,13 +88,15 @@ absl::StatusOr<CheckpointMark> Checkpoints::In(ShardId shard, EngineSnapshot& ro
       rows.Get(Table::kState, StateRowKey(shard, StateRow::kHead, {}));
   if (!head.ok()) return head.status();
   if (!head->has_value()) return CheckpointMark{};
-  ByteReader in(**head);
+  absl::StatusOr<std::string_view> checked = CheckedHead(shard, **head);
+  if (!checked.ok()) return checked.status();
+  ByteReader in(*checked);
   CheckpointMark mark;
   if (in.U8() != kVersion) in.Fail();
   mark.applied = LogIndex{in.Varint()};
   in.I64();  // the clock
   mark.journal = Digest::FromRaw(in.Raw(32));
-  if (!in.ok()) return absl::DataLossError("the head row of a shard is damaged");
+  if (!in.ok()) return DamagedHead();
   return mark;
 }
 

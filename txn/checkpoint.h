@@ -46,7 +46,7 @@ class Checkpoints {
   void OnIngested();
   void OnWritten();
   std::string EncodeHead() const;
-  absl::Status DecodeHead(std::string_view value, uint64_t* next_sequence);
+  absl::Status DecodeHead(std::string_view row, uint64_t* next_sequence);
 
   ShardState& state_;
   Engine& engine_;

@@ -12,7 +12,7 @@ namespace paxledger {
 /// Format:  docs/formats.md#data-directory
 class DataDirectory {
  public:
-  static constexpr int kFormat = 2;
+  static constexpr int kFormat = 3;
 
   /// Makes the directory where it is missing, locks it, checks its format and removes what a crash left in
   /// `ingest`.

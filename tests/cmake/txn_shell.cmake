@@ -5,6 +5,7 @@ paxledger_test(txn_shell_test
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/identity_shell_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/membership_shell_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/read_cost_test.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/unit/reads_shell_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/recovery_token_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/tally_test.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/unit/txn_node_messages_test.cc

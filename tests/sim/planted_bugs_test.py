@@ -69,7 +69,7 @@ def commands_of(row, limit, seed=1):
         yield ["--core", "--replicas", driver[1], "--steps", str(limit), "--seed", str(seed)], limit
     elif driver[0] == "cluster":
         for number in range(seed, seed + limit):
-            yield ["--seed", str(number), "--dcs", driver[1], *SEED_ARGUMENTS], number - seed + 1
+            yield ["--seed", str(number), "--dcs", driver[1], *driver[2:], *SEED_ARGUMENTS], number - seed + 1
     else:
         yield [f"--{driver[0]}", *driver[1:], "--depth", str(limit)], limit
 

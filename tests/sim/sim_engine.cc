@@ -211,10 +211,16 @@ void SimDisk::AddRows(Table table, std::vector<EngineRow> rows) {
 }
 
 bool SimDisk::FlipBit(Random& random) {
-  Rows& rows = tables_[static_cast<size_t>(random.Chance(9, 10) ? Table::kLog : Table::kMeta)];
+  constexpr uint64_t kOf = 40;
+  uint64_t drawn = random.Below(kOf);
+  // Of the machines' rows only the first of a shard, its head: damage to others stops the process once something meets it.
+  Table table = drawn == 0 ? Table::kState : drawn < kOf / 10 ? Table::kMeta : Table::kLog;
+  Rows& rows = tables_[static_cast<size_t>(table)];
   if (rows.empty()) return false;
   BeforeChange();
   auto at = std::next(rows.begin(), static_cast<std::ptrdiff_t>(random.Below(rows.size())));
+  constexpr size_t kShardBytes = 4;
+  if (table == Table::kState) at = rows.lower_bound(at->first.substr(0, kShardBytes));
   if (at->second.empty()) return false;
   char& byte = at->second[random.Below(at->second.size())];
   byte = static_cast<char>(byte ^ (1 << random.Below(8)));

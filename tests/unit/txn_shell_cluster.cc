@@ -309,4 +309,26 @@ std::string AccountOn(ShardId shard, int n) {
   }
 }
 
+std::string IdAt(ShardId shard, std::string stem) { return PlacedTransactionId(stem, shard); }
+
+Try TryOf(const Transaction& body, uint32_t attempt) {
+  return Try{LedgerKey{body.ledger, body.id}, TransactionDigest(body), attempt};
+}
+
+void HandTo(ShellCluster& cluster, const std::vector<ShardId>& shards, const TxnCommand& command) {
+  for (ShardId shard : shards) {
+    absl::Status submitted =
+        cluster.node(2).replica().Submit(shard, MachineId::kTxn, EncodeTxnCommand(command), Urgency::kNow, 1);
+    Check(submitted.ok(), "a command is taken");
+  }
+  cluster.RunFor(absl::Milliseconds(100));
+}
+
+PrepareCommand PrepareOf(const Transaction& body, uint32_t attempt, int64_t deadline_us) {
+  std::vector<std::string> assets(body.transfers.size(), "USD/2");
+  return PrepareCommand{TryOf(body, attempt), Participants(body, ShellCluster::kShards),
+                        deadline_us,          body,
+                        std::move(assets),    LogTime{}};
+}
+
 }  // namespace paxledger

@@ -137,4 +137,11 @@ Transaction Payment(std::string id, std::string from, std::string to, Amount amo
 /// Names of accounts of ledger main that live on `shard`, the n-th.
 std::string AccountOn(ShardId shard, int n = 0);
 
+/// An id whose home is `shard`.
+std::string IdAt(ShardId shard, std::string stem);
+Try TryOf(const Transaction& body, uint32_t attempt);
+/// Plays a gateway by hand: hands `command` to `shards` and waits until it is applied.
+void HandTo(ShellCluster& cluster, const std::vector<ShardId>& shards, const TxnCommand& command);
+PrepareCommand PrepareOf(const Transaction& body, uint32_t attempt, int64_t deadline_us);
+
 }  // namespace paxledger

@@ -18,30 +18,6 @@ const std::string kCarol = AccountOn(ShardId{2});
 const std::string kDave = AccountOn(ShardId{0}, 1);
 const std::string kMissing = AccountOn(ShardId{3}, 5);
 
-/// An id whose home is `shard`.
-std::string IdAt(ShardId shard, std::string stem) { return PlacedTransactionId(stem, shard); }
-
-Try TryOf(const Transaction& body, uint32_t attempt) {
-  return Try{LedgerKey{body.ledger, body.id}, TransactionDigest(body), attempt};
-}
-
-/// Plays a gateway by hand: hands `command` to `shards` and waits until it is applied.
-void Command(ShellCluster& cluster, const std::vector<ShardId>& shards, const TxnCommand& command) {
-  for (ShardId shard : shards) {
-    absl::Status submitted =
-        cluster.node(2).replica().Submit(shard, MachineId::kTxn, EncodeTxnCommand(command), Urgency::kNow, 1);
-    ASSERT_TRUE(submitted.ok()) << submitted;
-  }
-  cluster.RunFor(absl::Milliseconds(100));
-}
-
-PrepareCommand PrepareOf(const Transaction& body, uint32_t attempt, int64_t deadline_us) {
-  std::vector<std::string> assets(body.transfers.size(), "USD/2");
-  return PrepareCommand{TryOf(body, attempt), Participants(body, ShellCluster::kShards),
-                        deadline_us,          body,
-                        std::move(assets),    LogTime{}};
-}
-
 std::string TokenOf(const Transaction& body, uint32_t attempt, int64_t deadline_us) {
   return EncodeRecoveryToken({TryOf(body, attempt), Participants(body, ShellCluster::kShards), deadline_us});
 }
@@ -411,7 +387,7 @@ TEST_P(TxnShell, ARecoveryTokenCannotSkipAnAttempt) {
   EXPECT_EQ(cluster.ReadTransaction(1, body.id, TokenOf(body, 2, 0)).status().code(),
             absl::StatusCode::kInvalidArgument);
   int64_t deadline_us = cluster.clock(2).WallMicros() + 3'000'000;
-  Command(cluster, {ShardId{0}, ShardId{1}, ShardId{2}}, PrepareOf(body, 1, deadline_us));
+  HandTo(cluster, {ShardId{0}, ShardId{1}, ShardId{2}}, PrepareOf(body, 1, deadline_us));
   EXPECT_EQ(VoteAt(cluster, ShardId{0}, TryOf(body, 1))->kind, VoteKind::kPrepared);
   EXPECT_EQ(cluster.ReadTransaction(1, body.id, TokenOf(body, 3, 0)).status().code(),
             absl::StatusCode::kInvalidArgument);
@@ -430,8 +406,8 @@ TEST_P(TxnShell, ARecoveryTokenOfALaterAttemptIsFollowedToItsEnd) {
   Transaction body = Payment(IdAt(ShardId{2}, "later"), kAlice, kBob, 100);
   std::vector<ShardId> participants = Participants(body, ShellCluster::kShards);
   int64_t deadline_us = cluster.clock(2).WallMicros() + 1'000'000;
-  Command(cluster, participants, PrepareOf(body, 1, deadline_us));
-  Command(cluster, participants, FinishCommand{TryOf(body, 1), Decision{}});
+  HandTo(cluster, participants, PrepareOf(body, 1, deadline_us));
+  HandTo(cluster, participants, FinishCommand{TryOf(body, 1), Decision{}});
   // Attempt 2 was handed out, and no shard has it: it may still commit.
   std::string token = TokenOf(body, 2, deadline_us);
   absl::StatusOr<TransferRead> early = cluster.ReadTransaction(1, body.id, token);
@@ -443,7 +419,7 @@ TEST_P(TxnShell, ARecoveryTokenOfALaterAttemptIsFollowedToItsEnd) {
   ASSERT_TRUE(late.ok()) << late.status();
   EXPECT_EQ(late->result.state, TransactionState::kContended);
   // What was said stays true, however late the Prepare comes.
-  Command(cluster, participants, PrepareOf(body, 2, deadline_us));
+  HandTo(cluster, participants, PrepareOf(body, 2, deadline_us));
   EXPECT_EQ(VoteAt(cluster, ShardId{2}, TryOf(body, 2))->finished.kind, DecisionKind::kAborted);
   EXPECT_EQ(cluster.Balance(3, kAlice), 100);
   EXPECT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(10)));
@@ -455,7 +431,7 @@ TEST_P(TxnShell, ATokenOfALaterAttemptSettlesTheEarlierOneFirst) {
   cluster.Fund(kBob, 0);
   Transaction body = Payment(IdAt(ShardId{2}, "earlier"), kAlice, kBob, 100);
   int64_t deadline_us = cluster.clock(2).WallMicros() + 100'000;
-  Command(cluster, {ShardId{0}, ShardId{2}}, PrepareOf(body, 1, deadline_us));
+  HandTo(cluster, {ShardId{0}, ShardId{2}}, PrepareOf(body, 1, deadline_us));
   cluster.RunFor(absl::Milliseconds(2'010));
   absl::StatusOr<TransferRead> read = cluster.ReadTransaction(3, body.id, TokenOf(body, 2, deadline_us));
   ASSERT_TRUE(read.ok()) << read.status();
@@ -472,8 +448,8 @@ TEST_P(TxnShell, AnAbortedAttemptOfALiveRequestIsInDoubt) {
   Transaction body = Payment(IdAt(ShardId{2}, "live"), kAlice, kBob, 100);
   std::vector<ShardId> participants = Participants(body, ShellCluster::kShards);
   int64_t deadline_us = cluster.clock(2).WallMicros() + 1'000'000;
-  Command(cluster, participants, PrepareOf(body, 1, deadline_us));
-  Command(cluster, participants, FinishCommand{TryOf(body, 1), Decision{}});
+  HandTo(cluster, participants, PrepareOf(body, 1, deadline_us));
+  HandTo(cluster, participants, FinishCommand{TryOf(body, 1), Decision{}});
   absl::StatusOr<TransferRead> early = cluster.ReadTransaction(1, body.id);
   ASSERT_TRUE(early.ok()) << early.status();
   EXPECT_EQ(early->result.state, TransactionState::kInDoubt);
@@ -492,7 +468,7 @@ TEST_P(TxnShell, NoResolveBeforeTheDeadlineOfTheRunningAttempt) {
   cluster.Fund(kBob, 0);
   Transaction body = Payment(IdAt(ShardId{2}, "running"), kAlice, kBob, 100);
   int64_t deadline_us = cluster.clock(2).WallMicros() + 20'000'000;
-  Command(cluster, {ShardId{0}, ShardId{2}}, PrepareOf(body, 1, deadline_us));
+  HandTo(cluster, {ShardId{0}, ShardId{2}}, PrepareOf(body, 1, deadline_us));
   absl::StatusOr<TransferRead> read = cluster.ReadTransaction(1, body.id, TokenOf(body, 1, 0));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->result.state, TransactionState::kInDoubt);
@@ -507,7 +483,7 @@ TEST_P(TxnShell, WhatOthersBeganIsInDoubtWhereNothingCanBeProposed) {
   cluster.Fund(kBob, 0);
   for (ShardId seen : {ShardId{0}, ShardId{2}}) {
     Transaction body = Payment(IdAt(ShardId{2}, absl::StrCat("begun-", seen.value)), kAlice, kBob, 10);
-    Command(cluster, {seen}, PrepareOf(body, 1, cluster.clock(2).WallMicros() + 20'000'000));
+    HandTo(cluster, {seen}, PrepareOf(body, 1, cluster.clock(2).WallMicros() + 20'000'000));
     uint32_t gateway = cluster.HostIn(1, seen);
     cluster.Isolate(gateway);
     cluster.RunFor(absl::Seconds(3));
@@ -541,8 +517,8 @@ TEST_P(TxnShell, BlockersAreWaitedForTogether) {
   int64_t now_us = cluster.clock(2).WallMicros();
   Transaction first = Payment(IdAt(ShardId{2}, "first"), kAlice, kBob, 100);
   Transaction second = Payment(IdAt(ShardId{2}, "second"), kDave, kBob, 100);
-  Command(cluster, {ShardId{0}}, PrepareOf(first, 1, now_us + 500'000));
-  Command(cluster, {ShardId{0}}, PrepareOf(second, 1, now_us + 3'000'000));
+  HandTo(cluster, {ShardId{0}}, PrepareOf(first, 1, now_us + 500'000));
+  HandTo(cluster, {ShardId{0}}, PrepareOf(second, 1, now_us + 3'000'000));
   Transaction both = Payment(IdAt(ShardId{0}, "both"), kAlice, kBob, 100);
   both.transfers.push_back(Payment(absl::StrCat(both.id, "~1"), kDave, kBob, 100).transfers.front());
   EXPECT_EQ(cluster.Execute(1, {both}, absl::Seconds(20)).front().state, TransactionState::kCommitted);
@@ -594,117 +570,6 @@ TEST_P(TxnShell, ReadsATransactionById) {
   EXPECT_EQ(refused->result.state, TransactionState::kRefused);
   EXPECT_EQ(refused->result.refusal, Outcome::kInsufficientFunds);
   EXPECT_EQ(cluster.ReadTransaction(3, "pay-3").status().code(), absl::StatusCode::kNotFound);
-}
-
-TEST_P(TxnShell, AStrongReadShowsWhatWasAcknowledgedAMomentAgo) {
-  ShellCluster cluster(1, GetParam());
-  cluster.Fund(kAlice, 1000);
-  cluster.Fund(kBob, 0);
-  for (int i = 1; i <= 10; ++i) {
-    ASSERT_EQ(cluster.Pay(1, absl::StrCat("pay-", i), kAlice, kBob, 10).state, TransactionState::kCommitted);
-    ASSERT_EQ(cluster.Balance(2, kBob), 10 * i);
-    ASSERT_EQ(cluster.Balance(3, kAlice), 1000 - 10 * i);
-  }
-  EXPECT_GT(cluster.Hits("txn.doubtful_read"), 0u);
-}
-
-// Rule 10: the Finish of what is committed does not come through, so nothing lifts the shard's clock.
-TEST_P(TxnShell, AStrongReadNeverMissesWhatIsCommittedAndNotFinished) {
-  ShellCluster cluster(1, GetParam());
-  cluster.Fund(kAlice, 100);
-  cluster.Fund(kBob, 0);
-  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
-  Transaction body = Payment(IdAt(ShardId{1}, "unfinished"), kAlice, kBob, 100);
-  int64_t deadline_us = cluster.clock(2).WallMicros() + 60'000'000;
-  for (ShardId shard : {ShardId{0}, ShardId{1}}) Command(cluster, {shard}, PrepareOf(body, 1, deadline_us));
-  std::optional<absl::StatusOr<AccountRead>> result;
-  uint32_t host = cluster.HostIn(1, ShardId{0});
-  cluster.node(host).ReadAccount(LedgerKey{"main", kAlice}, ReadMode::kStrong, LogTime{},
-                                 cluster.In(host, absl::Seconds(50)),
-                                 [&](absl::StatusOr<AccountRead> r) { result = std::move(r); });
-  cluster.RunFor(absl::Microseconds(300));  // the barrier's question has left
-  for (uint32_t peer : {2u, 3u, 5u, 6u}) {
-    if (peer <= cluster.nodes()) cluster.network().Cut(host, peer);
-  }
-  cluster.RunFor(absl::Seconds(12));
-  EXPECT_EQ(cluster.Hits("txn.doubtful_read"), 1u);
-  cluster.network().HealAll();
-  ASSERT_TRUE(cluster.RunUntil([&] { return result.has_value(); }));
-  if (result->ok()) EXPECT_EQ((*result)->account->totals.debits_posted, 100u);
-}
-
-// Seed 35813214002561 of b5552d3: nobody could be asked for the vote at first, and so the answer was "in doubt" at once.
-TEST_P(TxnShell, AReadOfATransactionWaitsAMomentForVotesOfHostsThatAreAway) {
-  if (GetParam() == 1) GTEST_SKIP() << "each shard is hosted here";
-  ShellCluster cluster(1, GetParam());
-  cluster.Fund(kAlice, 100);
-  cluster.Fund(kBob, 0);
-  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
-  Transaction body = Payment(IdAt(ShardId{0}, "pay"), kAlice, kBob, 10);
-  int64_t deadline_us = cluster.clock(2).WallMicros() + 60'000'000;
-  Command(cluster, {ShardId{0}, ShardId{1}}, PrepareOf(body, 1, deadline_us));
-  for (uint32_t dc = 1; dc <= 3; ++dc) cluster.Kill(cluster.HostIn(dc, ShardId{1}));
-  cluster.RunFor(absl::Milliseconds(100));
-  std::optional<absl::StatusOr<TransferRead>> result;
-  uint32_t host = cluster.HostIn(1, ShardId{0});
-  cluster.node(host).ReadTransaction(LedgerKey{"main", body.id}, "", cluster.In(host, absl::Seconds(5)),
-                                     [&](absl::StatusOr<TransferRead> r) { result = std::move(r); });
-  cluster.RunFor(absl::Milliseconds(200));
-  EXPECT_FALSE(result.has_value());
-  for (uint32_t dc = 1; dc <= 3; ++dc) cluster.StartNode(cluster.HostIn(dc, ShardId{1}));
-  ASSERT_TRUE(cluster.RunUntil([&] { return result.has_value(); }));
-  ASSERT_TRUE(result->ok()) << result->status();
-  EXPECT_EQ((*result)->result.state, TransactionState::kCommitted);
-}
-
-// ADR 0011 (seed 35813214002494 of 28d4585): both fall into one read, and the first has the later timestamp, because the clock of its
-// other shard runs ahead.
-TEST_P(TxnShell, AStrongReadThatShowsATransactionShowsWhatWasAcknowledgedBeforeThatBegan) {
-  ShellCluster cluster(1, GetParam());
-  cluster.Fund(kAlice, 100);
-  cluster.Fund(kBob, 0);
-  cluster.Fund(kDave, 0);
-  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
-  int64_t deadline_us = cluster.clock(2).WallMicros() + 60'000'000;
-  const std::vector<ShardId> both = {ShardId{0}, ShardId{1}};
-  Command(cluster, both, PrepareOf(Payment(IdAt(ShardId{1}, "earlier"), kAlice, kBob, 10), 1, deadline_us));
-  std::optional<absl::StatusOr<AccountRead>> result;
-  uint32_t host = cluster.HostIn(3, ShardId{0});
-  cluster.node(host).ReadAccount(LedgerKey{"main", kAlice}, ReadMode::kStrong, LogTime{},
-                                 cluster.In(host, absl::Seconds(50)),
-                                 [&](absl::StatusOr<AccountRead> r) { result = std::move(r); });
-  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Hits("txn.doubtful_read") == 1; }));
-  // It knows, or asked other nodes, about "earlier", and now finishes it, which does not come through.
-  if (GetParam() > 1) cluster.RunFor(absl::Microseconds(300));
-  for (uint32_t peer = 1; peer <= cluster.nodes(); ++peer) {
-    if (peer != host) cluster.network().Cut(host, peer);
-  }
-  Command(cluster, {ShardId{1}}, CloseCommand{LogTime{cluster.clock(2).WallMicros() + 400'000}});
-  Command(cluster, both, PrepareOf(Payment(IdAt(ShardId{1}, "first"), kAlice, kBob, 20), 1, deadline_us));
-  Transaction second = Payment(IdAt(ShardId{0}, "second"), kAlice, kDave, 5);
-  Command(cluster, {ShardId{0}}, ExecuteCommand{TryOf(second, 1), second, LogTime{}});
-  ASSERT_FALSE(result.has_value());
-  cluster.network().HealAll();
-  ASSERT_TRUE(cluster.RunUntil([&] { return result.has_value(); }));
-  ASSERT_TRUE(result->ok()) << result->status();
-  EXPECT_EQ((*result)->account->totals.debits_posted, 35u);
-}
-
-TEST_P(TxnShell, AStrongListShowsWhatWasAcknowledgedInOrderOfId) {
-  ShellCluster cluster(1, GetParam());
-  for (int i = 0; i < 10; ++i) cluster.Fund(absl::StrCat("list-", i), 0);
-  cluster.Fund("other", 0);
-  cluster.Pay(1, "pay-1", "world", "list-3", 30);
-  absl::StatusOr<AccountPage> page = cluster.List(2, "list-", 6);
-  ASSERT_TRUE(page.ok()) << page.status();
-  ASSERT_EQ(page->accounts.size(), 6u);
-  EXPECT_TRUE(page->has_more);
-  for (int i = 0; i < 6; ++i) {
-    EXPECT_EQ(page->accounts[static_cast<size_t>(i)].key.id, absl::StrCat("list-", i));
-    EXPECT_EQ(page->accounts[static_cast<size_t>(i)].account.totals.credits_posted,
-              i == 3 ? Amount{30} : Amount{0});
-  }
-  EXPECT_FALSE(cluster.List(2, "list-", 10)->has_more);
 }
 
 TEST_P(TxnShell, OpensAnAccountOnceAndSaysSo) {
