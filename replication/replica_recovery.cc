@@ -84,11 +84,10 @@ absl::Status Replica::State::RecoverShard(Shard& shard) {
       shard.id, {replayed, chosen, shard.catch_up.gap, options.genesis, Configuration{LogIndex{}, first}});
   if (!log.ok()) return log.status();
   NoteDamage(shard, log->damaged);
-  LogIndex silent_below = Bug("replica.damage_forgotten") ? LogIndex{} : log->damaged;
   // Rules 16 and 19: silent up to where it left once, and up to where something that it knew cannot be read.
   shard.log =
       std::make_unique<ShardLog>(ShardLogOptions{shard.id, options.self, lineage.incarnation, first,
-                                                 options.genesis, std::max(LogIndex{*left_at}, silent_below)},
+                                                 options.genesis, std::max(LogIndex{*left_at}, log->damaged)},
                                  *ports.random);
   // Drawn, so that no late answer to a request of an earlier process counts for one of this (consensus.md rule 9).
   shard.barrier = std::make_unique<Barrier>(shard.id, ports.random->Next() >> 1);

@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/planted.h"
 #include "replication/backfill.h"
 #include "replication/core/barrier.h"
 #include "replication/core/shard_log.h"
@@ -44,7 +43,6 @@ class Replica::State {
   bool HasQuorum() const;
   bool Hosts(ShardId shard) const { return At(shard).log != nullptr; }
   bool Serves(ShardId shard) const {
-    if (Bug("replica.serves_without_state")) return Hosts(shard);
     return Hosts(shard) && !At(shard).catch_up.suspended &&
            At(shard).applied >= At(shard).catch_up.stored_through;
   }
