@@ -285,6 +285,13 @@ class RepairTest : public CatchUpTest {
     absl::StatusOr<LogRow> decoded = DecodeLogRow(key, row->second);
     return decoded.ok() && !decoded->value.empty();
   }
+  /// A row that is sound, and says something else.
+  void Forge(uint32_t id, LogIndex index) {
+    OnDisk(id, Table::kLog, [&](Rows& rows) {
+      std::string key = LogKey(kShard, index);
+      rows.at(key) = EncodeLogRow(key, LogRow{Record{}, true, "another value"});
+    });
+  }
   void Lose(uint32_t id, LogIndex index) {
     OnDisk(id, Table::kLog, [&](Rows& rows) { rows.erase(LogKey(kShard, index)); });
   }
@@ -331,6 +338,39 @@ TEST_F(RepairTest, ARottenEntryIsNeverServedAndIsRepairedWhenItIsRead) {
   cluster_.RunFor(absl::Seconds(1));
   cluster_.Kill(3);
   EXPECT_TRUE(RowIsGood(3, at)) << "on the disk, too";
+}
+
+TEST_F(RepairTest, ARowThatIsSoundAndSaysSomethingElseIsFoundByTheHashChain) {
+  Pay(10);
+  ExpectAllAgree();
+  CheckpointAndKill(3);
+  Forge(3, LogIndex{4});
+  cluster_.StartNode(3);
+  EXPECT_TRUE(cluster_.RunUntil([&] { return cluster_.Hits("scrub.chain_broken") >= 1; }));
+  EXPECT_GE(cluster_.Metric(3, "paxledger_scrub_broken_chains_total"), 1u);
+}
+
+TEST_F(RepairTest, AJournalThatIsNotTheOneThatWasAppliedIsNotTakenFromPeers) {
+  PayWithoutThird(60);
+  cluster_.catch_up.scrub_bytes_per_second = 0;
+  std::string key = LogKey(kShard, LogIndex{30});
+  std::string right;
+  for (uint32_t id : {1u, 2u}) {
+    CheckpointAndKill(id);
+    right = cluster_.disk(id).rows(Table::kLog).at(key);
+    Forge(id, LogIndex{30});
+    cluster_.StartNode(id);
+    ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Settled(); }));
+  }
+  cluster_.StartNode(3);
+  ExpectAllAgree();
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Hits("backfill.chain_broken") >= 2; }));
+  EXPECT_EQ(cluster_.node(3).replica().ReadEntry(kShard, LogIndex{30}).status().code(),
+            absl::StatusCode::kUnavailable);
+  cluster_.Kill(1);
+  OnDisk(1, Table::kLog, [&](Rows& rows) { rows.at(key) = right; });
+  cluster_.StartNode(1);
+  EXPECT_TRUE(cluster_.RunUntil([&] { return JournalIsWhole(3); })) << "from the one that has it";
 }
 
 TEST_F(RepairTest, AStretchOfTheJournalIsNotTakenFromADamagedOne) {
