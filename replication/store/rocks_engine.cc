@@ -323,6 +323,7 @@ class RocksEngine::State {
     if (group_.Count() > 0) {
       rocksdb::WriteOptions options;
       options.sync = sync;
+      std::lock_guard lock(write_mutex_);
       status = db_->Write(options, &group_);
       bytes_.Add(group_.GetDataSize());
     } else if (sync) {
@@ -398,10 +399,33 @@ class RocksEngine::State {
     rocksdb::IngestExternalFileOptions how;
     how.move_files = true;
     how.write_global_seqno = false;
-    status = db_->IngestExternalFile(family(table), {file}, how);
+    FlushMemtable(table);
+    {
+      std::lock_guard lock(write_mutex_);
+      FlushMemtable(table);  // what was written meanwhile: little
+      status = db_->IngestExternalFile(family(table), {file}, how);
+    }
     if (!status.ok()) on_error_->Stop("ingesting a file of rows", status);
     ingested_rows_.Add(rows);
     return absl::OkStatus();
+  }
+
+  // RocksDB before 7.10 orders files of level 0 by the sequence numbers in them. A memtable that is older than an ingested file and
+  // is flushed later spans the numbers of ingested files, and once two of these are compacted RocksDB takes that for corruption and
+  // stops (facebook/rocksdb#5913, #10922). So no memtable of the family may hold anything when a file is ingested.
+  void FlushMemtable(Table table) {
+    auto count = [&](const rocksdb::Slice& property) {
+      uint64_t value = 0;
+      return db_->GetIntProperty(family(table), property, &value) ? value : 1;
+    };
+    if (count(rocksdb::DB::Properties::kNumEntriesActiveMemTable) == 0 &&
+        count(rocksdb::DB::Properties::kNumImmutableMemTable) == 0) {
+      return;
+    }
+    rocksdb::FlushOptions how;
+    how.allow_write_stall = true;
+    rocksdb::Status status = db_->Flush(how, family(table));
+    if (!status.ok()) on_error_->Stop("flushing rows before a file is ingested", status);
   }
 
   std::unique_ptr<DataDirectory> directory_;
@@ -409,7 +433,8 @@ class RocksEngine::State {
   std::shared_ptr<StopOnError> on_error_;
   DiskRoomOptions room_options_;
   std::unique_ptr<DiskRoom> room_;
-  std::mutex room_mutex_;  // one look at a time
+  std::mutex room_mutex_;   // one look at a time
+  std::mutex write_mutex_;  // nothing is written between the flush and the ingestion of a family
   Executor& executor_;
   Metrics& metrics_;
   Counter& syncs_;

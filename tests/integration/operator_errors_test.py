@@ -110,7 +110,7 @@ class Starts(unittest.TestCase):
         path = os.path.join(self.cluster.folder, "newer", "FORMAT")
         with open(path, "w", encoding="utf-8") as file:
             file.write("paxledger-data 99\n")
-        self.ends(DATA, "has format 99; this program knows formats up to 2")
+        self.ends(DATA, "has format 99; this program knows formats up to 3")
 
     def test_genesis_of_a_newer_format(self):
         with open(self.cluster.genesis, encoding="utf-8") as file:

@@ -210,6 +210,31 @@ TEST_F(RocksEngineTest, ASnapshotReadsInPagesWhatStoodWhenItWasMade) {
   EXPECT_EQ(Read(Table::kLog, "k150"), "new");
 }
 
+// The family's memtable is flushed before each ingestion (RocksEngine, FlushMemtable).
+TEST_F(RocksEngineTest, FilesAreIngestedAndCompactedBetweenRowsThatAreWritten) {
+  ASSERT_TRUE(TryOpen().ok());
+  constexpr int kFiles = 100;
+  constexpr int kRows = 5'000;
+  int done = 0;
+  for (int i = 0; i < kFiles; ++i) {
+    // Beside the files, so that RocksDB does not flush it for their sake; they overlap each other, so they come to level 0.
+    PutSynced(Table::kState, absl::StrCat("written-", i), "w");
+    std::vector<EngineRow> rows;
+    for (int row = 0; row < kRows; ++row) {
+      rows.push_back({absl::StrCat("file-", 100'000 + row, "-", i),
+                      std::string(200, static_cast<char>('a' + row % 26))});
+    }
+    engine_->Ingest(Table::kState, std::move(rows), [&] { ++done; });
+  }
+  RunUntil([&] { return done == kFiles; });
+  engine_.reset();  // flushes
+  ASSERT_TRUE(TryOpen().ok());
+  for (int i = 0; i < kFiles; ++i) {
+    EXPECT_EQ(Read(Table::kState, absl::StrCat("written-", i)), "w");
+    EXPECT_TRUE(Read(Table::kState, absl::StrCat("file-100000-", i)).has_value());
+  }
+}
+
 TEST_F(RocksEngineTest, PackedRowsAreMadeAwayFromTheStrandAndIngestedUnlessThatFails) {
   ASSERT_TRUE(TryOpen().ok());
   std::optional<absl::Status> done;

@@ -57,9 +57,8 @@ TEST_P(Reads, AStrongReadNeverMissesWhatIsCommittedAndNotFinished) {
 }
 
 // Seed 35813214002561 of b5552d3: nobody could be asked for the vote at first, and so the answer was "in doubt" at once.
-TEST_P(Reads, AReadOfATransactionWaitsAMomentForVotesOfHostsThatAreAway) {
-  if (GetParam() == 1) GTEST_SKIP() << "each shard is hosted here";
-  ShellCluster cluster(1, GetParam());
+TEST(ReadsElsewhere, AReadOfATransactionWaitsAMomentForVotesOfHostsThatAreAway) {
+  ShellCluster cluster(1, 2);  // so that a node does not host each shard
   cluster.Fund(kAlice, 100);
   cluster.Fund(kBob, 0);
   ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Settled(); }, absl::Seconds(5)));
