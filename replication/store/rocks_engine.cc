@@ -365,23 +365,28 @@ class RocksEngine::State {
   void IngestLoop() {
     std::vector<PendingIngest> pending;
     while (ingests_.TakeAll(&pending)) {
+      std::vector<absl::Status> made;
+      std::array<std::vector<std::string>, kTableCount> files;
       for (PendingIngest& ingest : pending) {
         absl::StatusOr<PackedPieces> pieces = ingest.make();
         ingest.make = nullptr;
-        absl::Status made = pieces.status();
-        if (made.ok() && !pieces->empty()) {
-          size_t bytes = 0;
-          for (const std::string& piece : *pieces) bytes += piece.size();
-          if (!AwaitRoom(ingests_, bytes)) return;
-          made = IngestPieces(ingest.table, *pieces);
-        }
-        Written(ingest.bytes);
-        executor_.Post([done = std::move(ingest.done), made]() mutable { done(made); });
+        made.push_back(pieces.status());
+        if (!pieces.ok() || pieces->empty()) continue;
+        size_t bytes = 0;
+        for (const std::string& piece : *pieces) bytes += piece.size();
+        if (!AwaitRoom(ingests_, bytes)) return;
+        made.back() = MakeFile(ingest.table, *pieces, &files[static_cast<size_t>(ingest.table)]);
+      }
+      for (int i = 0; i < kTableCount; ++i) IngestFiles(static_cast<Table>(i), files[static_cast<size_t>(i)]);
+      for (size_t i = 0; i < pending.size(); ++i) {
+        Written(pending[i].bytes);
+        executor_.Post(
+            [done = std::move(pending[i].done), status = std::move(made[i])]() mutable { done(status); });
       }
     }
   }
 
-  absl::Status IngestPieces(Table table, const PackedPieces& pieces) {
+  absl::Status MakeFile(Table table, const PackedPieces& pieces, std::vector<std::string>* files) {
     std::string file = absl::StrCat(directory_->ingest(), "/", ++ingest_files_, ".sst");
     rocksdb::Options options(setup_.database, setup_.families[static_cast<size_t>(table) + 1].options);
     rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), options, family(table));
@@ -396,30 +401,38 @@ class RocksEngine::State {
     if (rows == 0) return absl::OkStatus();
     if (status.ok()) status = writer.Finish();
     if (!status.ok()) on_error_->Stop("making a file of rows", status);
+    ingested_rows_.Add(rows);
+    files->push_back(std::move(file));
+    return absl::OkStatus();
+  }
+
+  void IngestFiles(Table table, const std::vector<std::string>& files) {
+    if (files.empty()) return;
     rocksdb::IngestExternalFileOptions how;
     how.move_files = true;
     how.write_global_seqno = false;
+    constexpr uint64_t kLittleBytes = 4 << 20;
+    if (Property(table, rocksdb::DB::Properties::kCurSizeAllMemTables) > kLittleBytes) FlushMemtable(table);
+    std::lock_guard lock(write_mutex_);
     FlushMemtable(table);
-    {
-      std::lock_guard lock(write_mutex_);
-      FlushMemtable(table);  // what was written meanwhile: little
-      status = db_->IngestExternalFile(family(table), {file}, how);
+    for (const std::string& file : files) {
+      rocksdb::Status status = db_->IngestExternalFile(family(table), {file}, how);
+      if (!status.ok()) on_error_->Stop("ingesting a file of rows", status);
     }
-    if (!status.ok()) on_error_->Stop("ingesting a file of rows", status);
-    ingested_rows_.Add(rows);
-    return absl::OkStatus();
+  }
+
+  uint64_t Property(Table table, const rocksdb::Slice& property) {
+    uint64_t value = 0;
+    return db_->GetIntProperty(family(table), property, &value) ? value : UINT64_MAX;
   }
 
   // RocksDB before 7.10 orders files of level 0 by the sequence numbers in them. A memtable that is older than an ingested file and
   // is flushed later spans the numbers of ingested files, and once two of these are compacted RocksDB takes that for corruption and
-  // stops (facebook/rocksdb#5913, #10922). So no memtable of the family may hold anything when a file is ingested.
+  // stops (facebook/rocksdb#5913, #10922). So no memtable of the family may hold anything when files are ingested; most of it is
+  // flushed before the writer has to wait.
   void FlushMemtable(Table table) {
-    auto count = [&](const rocksdb::Slice& property) {
-      uint64_t value = 0;
-      return db_->GetIntProperty(family(table), property, &value) ? value : 1;
-    };
-    if (count(rocksdb::DB::Properties::kNumEntriesActiveMemTable) == 0 &&
-        count(rocksdb::DB::Properties::kNumImmutableMemTable) == 0) {
+    if (Property(table, rocksdb::DB::Properties::kNumEntriesActiveMemTable) == 0 &&
+        Property(table, rocksdb::DB::Properties::kNumImmutableMemTable) == 0) {
       return;
     }
     rocksdb::FlushOptions how;
