@@ -161,7 +161,7 @@ class Stops(unittest.TestCase):
 class LosesADataCentre(unittest.TestCase):
     """During an import with many clients, kill -9 of one data centre: no row fails, the books balance, it catches up."""
 
-    ROWS = 30000
+    ROWS = 120000  # so that it goes on for seconds after the kill, on a fast machine too
     ACCOUNTS = 500
     MODE = "leaderless"
 
