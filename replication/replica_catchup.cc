@@ -253,7 +253,7 @@ bool Replica::State::NeedsNoInstall(const Shard& shard) const {
 // All who are left lost their states, perhaps because the one that they took snapshots from is dead now.
 bool Replica::State::NobodyHasState(const Shard& shard) const {
   const CatchUp& catch_up = shard.catch_up;
-  bool idle = catch_up.install != nullptr && !catch_up.install->running();
+  bool idle = catch_up.install != nullptr && !catch_up.install->running() && !catch_up.replaying;
   return idle && catch_up.suspended && !catch_up.gap.has_value() &&
          catch_up.install->refused() >= kRefusedBeforeReplay;
 }
@@ -261,6 +261,7 @@ bool Replica::State::NobodyHasState(const Shard& shard) const {
 // The journal is here from the first entry on, and says what the state is.
 void Replica::State::ReplayJournal(Shard& shard) {
   Mark("snapshot.replayed_instead");
+  shard.catch_up.replaying = true;
   Log(LogLevel::kWarn, "snapshot", "no peer has a state of the shard: it is made from the journal")
       .With("shard", shard.id.value)
       .With("entries", shard.catch_up.stored_through.value);
@@ -271,7 +272,7 @@ void Replica::State::ReplayJournal(Shard& shard) {
     Shard& at = At(id);
     if (!alive()) return;
     at.catch_up.install.reset();
-    at.catch_up.suspended = at.catch_up.state_lost = false;
+    at.catch_up.suspended = at.catch_up.state_lost = at.catch_up.replaying = false;
     at.applied = at.machine->applied();
     FlushSoon();
   };

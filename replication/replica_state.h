@@ -132,6 +132,7 @@ class Replica::State {
     std::unique_ptr<SnapshotInstall> install;  // null: none under way
     bool suspended = false;                    // the machine has no state: nothing is applied, `applied` is 0
     bool state_lost = false;                   // a snapshot at any index will do
+    bool replaying = false;                    // the state is being emptied, to be made from the journal
     bool frozen = false;  // the last batch of an installation is on its way: the log must not move
     std::vector<event::Persisted> held_back;
     LogIndex stored_through;  // entries up to here are to be applied from their rows
